@@ -1,0 +1,46 @@
+"""The root of every error that this project raises on purpose.
+
+    PlatformlessError
+    ├── protocol.errors.ProtocolError    PRO-…   a value or an encoding breaks its rules
+    ├── audit.errors.Rejection           VER-…   a proof or a claim is not accepted
+    ├── audit.errors.VerifierError       VRF-…   the check itself could not run
+    └── prover.errors.ProverError        PRV-…   a proof could not be made
+
+A code is stable: operators search for it and programs compare it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PlatformlessError(Exception):
+    """An error with a code, what was expected, what was got and what to do about it."""
+
+    code: ClassVar[str] = "PLA-000"
+    advice: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, expected: object = None, got: object = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.expected = expected
+        self.got = got
+
+    def __str__(self) -> str:
+        parts = [f"{self.code} {self.message}"]
+        if self.expected is not None:
+            parts.append(f"expected {self.expected}")
+        if self.got is not None:
+            parts.append(f"got {self.got}")
+        return "; ".join(parts)
+
+    def to_json(self) -> dict[str, str]:
+        """The fields of this error as strings; absent ones are left out."""
+        fields = {"code": self.code, "message": self.message}
+        if self.expected is not None:
+            fields["expected"] = str(self.expected)
+        if self.got is not None:
+            fields["got"] = str(self.got)
+        if self.advice:
+            fields["advice"] = self.advice
+        return fields

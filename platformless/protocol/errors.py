@@ -1,0 +1,50 @@
+"""Errors of values and encodings.
+
+ProtocolError
+├── ValueOutOfRange      PRO-001   a number or a byte string that does not fit its field
+├── TranscriptError      PRO-002   an entry that may not follow
+├── WindowError          PRO-003   a checkpoint window that cannot be claimed
+├── ClaimFormatError     PRO-004   journal bytes that are not a claim
+├── BundleFormatError    PRO-005   bytes that are not a bundle
+├── RecordFormatError    PRO-006   a document that is not a session record
+└── SignatureFormatError PRO-007   bytes that are not a recoverable signature
+"""
+
+from __future__ import annotations
+
+from ..errors import PlatformlessError
+
+
+class ProtocolError(PlatformlessError):
+    """A value or an encoding breaks its rules."""
+
+    code = "PRO-000"
+
+
+class ValueOutOfRange(ProtocolError):
+    code = "PRO-001"
+
+
+class TranscriptError(ProtocolError):
+    code = "PRO-002"
+
+
+class WindowError(ProtocolError):
+    code = "PRO-003"
+
+
+class ClaimFormatError(ProtocolError):
+    code = "PRO-004"
+
+
+class BundleFormatError(ProtocolError):
+    code = "PRO-005"
+
+
+class RecordFormatError(ProtocolError):
+    code = "PRO-006"
+    advice = "compare the record with docs/formats.md"
+
+
+class SignatureFormatError(ProtocolError):
+    code = "PRO-007"
