@@ -72,7 +72,7 @@ class Bundle(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                     "bundle of another format version", expected=FORMAT_VERSION, got=version
                 )
             bundle = msgspec.msgpack.decode(body, type=cls)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BundleFormatError("bundle does not decode", got=str(error)) from error
         if bundle.encode() != data:
             raise BundleFormatError("bundle is not in canonical form")

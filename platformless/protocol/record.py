@@ -81,7 +81,7 @@ class SessionRecord(Struct, frozen=True, forbid_unknown_fields=True):
         """
         try:
             return msgspec.json.decode(data, type=cls)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RecordFormatError("not a session record", got=str(error)) from error
 
     def window(self, checkpoint: int) -> Window:

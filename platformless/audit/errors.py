@@ -1,0 +1,172 @@
+"""Errors of verification.
+
+Rejection                    VER-000   a proof or a claim is not accepted; carries its step
+├── MalformedBundle          VER-101   step 1
+├── UnknownClaimKind         VER-102
+├── OverstatedAssurance      VER-103
+├── ReceiptKindNotAllowed    VER-201   step 2
+├── ReceiptKindMismatch      VER-202
+├── ForeignProofSystem       VER-203
+├── UntrustedImage           VER-301   step 3
+├── MalformedReceipt         VER-401   step 4
+├── InvalidSeal              VER-402
+├── ImageMismatch            VER-403
+├── GuestFailed              VER-404
+├── JournalMismatch          VER-405
+├── VerifierTrapped          VER-406
+├── MalformedClaim           VER-501   step 5
+├── UnexpectedClaim          VER-601   step 6
+├── AcknowledgementMissing   VER-701   step 7
+├── AcknowledgementInvalid   VER-702
+└── AcknowledgementForeign   VER-703
+VerifierError                VRF-000   the check could not run
+└── VerifierDamaged          VRF-001   the module or the trusted list is not what was released
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+from ..errors import PlatformlessError
+
+
+class Step(IntEnum):
+    """The steps of verification, in order (docs/proofs.md, "Verification")."""
+
+    PARSE = 1
+    RECEIPT_KIND = 2
+    IMAGE = 3
+    STARK = 4
+    CLAIM = 5
+    EXPECTATION = 6
+    ACKNOWLEDGEMENT = 7
+
+    @property
+    def title(self) -> str:
+        return _TITLES[self]
+
+
+_TITLES = {
+    Step.PARSE: "parse the bundle",
+    Step.RECEIPT_KIND: "receipt kind and proof system are allowed",
+    Step.IMAGE: "guest program is trusted",
+    Step.STARK: "proof holds for that guest and this claim",
+    Step.CLAIM: "decode the claim",
+    Step.EXPECTATION: "claim is the one expected",
+    Step.ACKNOWLEDGEMENT: "client's acknowledgement",
+}
+
+
+class Rejection(PlatformlessError):
+    """A proof that is not accepted."""
+
+    code = "VER-000"
+    step: ClassVar[Step]
+
+    def __str__(self) -> str:
+        return f"step {self.step.value} ({self.step.title}): {super().__str__()}"
+
+    def to_json(self) -> dict[str, str]:
+        return {"step": str(self.step.value), **super().to_json()}
+
+
+class MalformedBundle(Rejection):
+    code = "VER-101"
+    step = Step.PARSE
+
+
+class UnknownClaimKind(Rejection):
+    code = "VER-102"
+    step = Step.PARSE
+
+
+class OverstatedAssurance(Rejection):
+    code = "VER-103"
+    step = Step.PARSE
+
+
+class ReceiptKindNotAllowed(Rejection):
+    code = "VER-201"
+    step = Step.RECEIPT_KIND
+
+
+class ReceiptKindMismatch(Rejection):
+    code = "VER-202"
+    step = Step.RECEIPT_KIND
+
+
+class ForeignProofSystem(Rejection):
+    code = "VER-203"
+    step = Step.RECEIPT_KIND
+
+
+class UntrustedImage(Rejection):
+    code = "VER-301"
+    step = Step.IMAGE
+
+
+class MalformedReceipt(Rejection):
+    code = "VER-401"
+    step = Step.STARK
+
+
+class InvalidSeal(Rejection):
+    code = "VER-402"
+    step = Step.STARK
+
+
+class ImageMismatch(Rejection):
+    code = "VER-403"
+    step = Step.STARK
+
+
+class GuestFailed(Rejection):
+    code = "VER-404"
+    step = Step.STARK
+
+
+class JournalMismatch(Rejection):
+    code = "VER-405"
+    step = Step.STARK
+
+
+class VerifierTrapped(Rejection):
+    code = "VER-406"
+    step = Step.STARK
+
+
+class MalformedClaim(Rejection):
+    code = "VER-501"
+    step = Step.CLAIM
+
+
+class UnexpectedClaim(Rejection):
+    code = "VER-601"
+    step = Step.EXPECTATION
+
+
+class AcknowledgementMissing(Rejection):
+    code = "VER-701"
+    step = Step.ACKNOWLEDGEMENT
+
+
+class AcknowledgementInvalid(Rejection):
+    code = "VER-702"
+    step = Step.ACKNOWLEDGEMENT
+
+
+class AcknowledgementForeign(Rejection):
+    code = "VER-703"
+    step = Step.ACKNOWLEDGEMENT
+
+
+class VerifierError(PlatformlessError):
+    """The check could not run; nothing is said about the proof."""
+
+    code = "VRF-000"
+
+
+class VerifierDamaged(VerifierError):
+    code = "VRF-001"
+    advice = "install the package again"

@@ -1,0 +1,154 @@
+"""What an auditor insists on: small rules, each with one `verify` that raises or returns nothing.
+
+A rule that cannot be checked fails; there is no way to pass by leaving something out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..protocol.acknowledgement import AcknowledgementSignature, signer
+from ..protocol.claim import SessionClaim
+from ..protocol.digests import Address
+from ..protocol.errors import SignatureFormatError
+from ..protocol.transcript import Tokens
+from .errors import (
+    AcknowledgementForeign,
+    AcknowledgementInvalid,
+    AcknowledgementMissing,
+    UnexpectedClaim,
+)
+
+
+class ClaimPolicy(Protocol):
+    """A rule about a claim."""
+
+    def verify(self, claim: SessionClaim) -> None:
+        """Raises UnexpectedClaim when the claim breaks the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedChain:
+    chain_id: int
+
+    def verify(self, claim: SessionClaim) -> None:
+        _same("chain", self.chain_id, claim.chain_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedMarketplace:
+    marketplace: Address
+
+    def verify(self, claim: SessionClaim) -> None:
+        _same("marketplace", self.marketplace, claim.marketplace)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedSession:
+    session_id: int
+
+    def verify(self, claim: SessionClaim) -> None:
+        _same("session", self.session_id, claim.session_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedHost:
+    host: Address
+
+    def verify(self, claim: SessionClaim) -> None:
+        _same("host", self.host, claim.host)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedClient:
+    client: Address
+
+    def verify(self, claim: SessionClaim) -> None:
+        _same("client", self.client, claim.client)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedTokens:
+    """Completion tokens before and after the checkpoint."""
+
+    before: Tokens
+    after: Tokens
+
+    def verify(self, claim: SessionClaim) -> None:
+        _same(
+            "token range",
+            f"{self.before}:{self.after}",
+            f"{claim.tokens_before}:{claim.tokens_after}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Follows:
+    """The claim joins the one before it: same header, next number, same state and count."""
+
+    previous: SessionClaim
+
+    def verify(self, claim: SessionClaim) -> None:
+        previous = self.previous
+        _same("session header", previous.header_digest, claim.header_digest)
+        _same("checkpoint number", previous.checkpoint + 1, claim.checkpoint)
+        _same("state before", previous.state_after, claim.state_before)
+        _same("tokens before", previous.tokens_after, claim.tokens_before)
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every rule, in order."""
+
+    rules: Sequence[ClaimPolicy]
+
+    def verify(self, claim: SessionClaim) -> None:
+        for rule in self.rules:
+            rule.verify(claim)
+
+
+ANY_CLAIM = AllOf(())
+"""No expectation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """The client's signature: checked when there is one, insisted on when `required`."""
+
+    required: bool = False
+
+    def verify(
+        self, claim: SessionClaim, signature: AcknowledgementSignature | None
+    ) -> Address | None:
+        """The client that acknowledged the claim, or None when nobody did and nobody must.
+
+        Raises:
+            AcknowledgementMissing, AcknowledgementInvalid, AcknowledgementForeign.
+        """
+        if signature is None:
+            if self.required:
+                raise AcknowledgementMissing(
+                    "the client has not acknowledged this claim", expected=claim.client, got="none"
+                )
+            return None
+        try:
+            signed_by = signer(claim, signature)
+        except SignatureFormatError as error:
+            raise AcknowledgementInvalid(error.message, got=error.got) from error
+        if signed_by != claim.client:
+            raise AcknowledgementForeign(
+                "acknowledged by another key, or for another claim",
+                expected=claim.client,
+                got=signed_by,
+            )
+        return signed_by
+
+
+CHECKED_IF_PRESENT = Acknowledgement()
+
+
+def _same(what: str, expected: object, got: object) -> None:
+    if expected != got:
+        raise UnexpectedClaim(f"another {what}", expected=expected, got=got)

@@ -1,0 +1,197 @@
+"""Verification of a bundle in numbered steps (docs/proofs.md, "Verification").
+
+It never answers yes or no: it returns a report of what was shown, or raises a rejection that
+names the step, what was expected and what was got.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..protocol.assurance import ACCOUNTING_COVERAGE, Assurance, Component
+from ..protocol.bundle import Bundle
+from ..protocol.claim import SessionClaim
+from ..protocol.digests import Address, ImageId, ProofHash
+from ..protocol.errors import BundleFormatError, ClaimFormatError
+from .errors import (
+    ForeignProofSystem,
+    MalformedBundle,
+    MalformedClaim,
+    OverstatedAssurance,
+    ReceiptKindMismatch,
+    ReceiptKindNotAllowed,
+    Step,
+    UnknownClaimKind,
+    UntrustedImage,
+)
+from .policy import ANY_CLAIM, CHECKED_IF_PRESENT, Acknowledgement, ClaimPolicy
+from .release import trusted_images
+from .sandbox import ReceiptKinds, Verifier, released_verifier
+
+ZKVM = "risc0-zkvm 3.0.6"
+CLAIM_KIND = "session"
+_KINDS = {
+    "composite": ReceiptKinds.COMPOSITE,
+    "succinct": ReceiptKinds.SUCCINCT,
+    "groth16": ReceiptKinds.GROTH16,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is accepted. The defaults are the release's own trust and no expectation."""
+
+    receipt_kinds: tuple[str, ...] = ("composite", "succinct", "groth16")
+    images: Mapping[str, ImageId] = field(default_factory=trusted_images)
+    """Guest that is trusted for each claim kind."""
+    claim: ClaimPolicy = ANY_CLAIM
+    acknowledgement: Acknowledgement = CHECKED_IF_PRESENT
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """What an accepted bundle shows."""
+
+    proof_hash: ProofHash
+    claim: SessionClaim
+    assurance: Assurance
+    coverage: tuple[Component, ...]
+    image_id: ImageId
+    receipt_kind: str
+    zkvm: str
+    bundle_bytes: int
+    acknowledged_by: Address | None
+    steps: tuple[Step, ...]
+    fuel: int
+    verifier_memory_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values; numbers that may pass 2^53 are strings."""
+        return {
+            "proof_hash": str(self.proof_hash),
+            "claim": claim_to_json(self.claim),
+            "assurance": self.assurance.value,
+            "coverage": {row.name: row.coverage.value for row in self.coverage},
+            "image_id": str(self.image_id),
+            "receipt_kind": self.receipt_kind,
+            "zkvm": self.zkvm,
+            "bundle_bytes": self.bundle_bytes,
+            "acknowledged_by": str(self.acknowledged_by) if self.acknowledged_by else None,
+            "steps": [{"step": step.value, "title": step.title} for step in self.steps],
+        }
+
+
+def verify_bundle(
+    data: bytes, policy: Policy | None = None, verifier: Verifier | None = None
+) -> VerificationReport:
+    """Accepts the bytes of a bundle and reports what they show.
+
+    Raises:
+        Rejection: for the first step that fails.
+        VerifierError: when the check cannot run.
+    """
+    policy = policy or Policy()
+    verifier = verifier or released_verifier()
+
+    # Step 1: the one encoding of a bundle, a claim kind we know, no more assurance than it has.
+    try:
+        bundle = Bundle.decode(data)
+    except BundleFormatError as error:
+        raise MalformedBundle(error.message, expected=error.expected, got=error.got) from error
+    if bundle.claim_kind != CLAIM_KIND:
+        raise UnknownClaimKind(
+            "unknown kind of claim", expected=CLAIM_KIND, got=repr(bundle.claim_kind)
+        )
+    if bundle.assurance != Assurance.ACCOUNTING.value:
+        raise OverstatedAssurance(
+            "a session claim does not give this assurance",
+            expected=Assurance.ACCOUNTING.value,
+            got=repr(bundle.assurance),
+        )
+
+    # Step 2: receipt kind and proof system. The label only; the sandbox checks the receipt itself.
+    if bundle.receipt_kind not in policy.receipt_kinds or bundle.receipt_kind not in _KINDS:
+        raise ReceiptKindNotAllowed(
+            "kind of receipt not allowed",
+            expected=", ".join(policy.receipt_kinds),
+            got=repr(bundle.receipt_kind),
+        )
+    kind = _KINDS[bundle.receipt_kind]
+    if bundle.zkvm != ZKVM:
+        raise ForeignProofSystem("another proof system", expected=ZKVM, got=repr(bundle.zkvm))
+    parameters = verifier.parameters(kind)
+    if bundle.verifier_parameters != parameters:
+        raise ForeignProofSystem(
+            "other verifier parameters",
+            expected=parameters.hex(),
+            got=bundle.verifier_parameters.hex(),
+        )
+
+    # Step 3: a guest that the policy trusts for this kind of claim.
+    trusted = policy.images.get(bundle.claim_kind)
+    if trusted != bundle.image:
+        raise UntrustedImage(
+            "guest program is not trusted", expected=trusted or "none", got=bundle.image
+        )
+
+    # Step 4: the proof itself, in the sandbox.
+    try:
+        usage = verifier.verify(bundle.receipt, bundle.journal, bundle.image, kind)
+    except ReceiptKindNotAllowed as error:
+        raise ReceiptKindMismatch(
+            "the receipt is not of the kind that the bundle names",
+            expected=bundle.receipt_kind,
+            got=error.got,
+        ) from error
+
+    # Step 5: the claim.
+    try:
+        claim = SessionClaim.decode(bundle.journal)
+    except ClaimFormatError as error:
+        raise MalformedClaim(error.message, expected=error.expected, got=error.got) from error
+
+    # Step 6: the claim against what the auditor expects.
+    policy.claim.verify(claim)
+
+    # Step 7: the client's acknowledgement.
+    acknowledged_by = policy.acknowledgement.verify(claim, bundle.acknowledgement_signature)
+
+    return VerificationReport(
+        proof_hash=ProofHash.of(data),
+        claim=claim,
+        assurance=Assurance.ACCOUNTING,
+        coverage=ACCOUNTING_COVERAGE,
+        image_id=bundle.image,
+        receipt_kind=bundle.receipt_kind,
+        zkvm=bundle.zkvm,
+        bundle_bytes=len(data),
+        acknowledged_by=acknowledged_by,
+        steps=tuple(Step),
+        fuel=usage.fuel,
+        verifier_memory_bytes=usage.memory_bytes,
+    )
+
+
+def claim_to_json(claim: SessionClaim) -> dict[str, Any]:
+    """A claim as JSON values."""
+    return {
+        "header_digest": str(claim.header_digest),
+        "chain_id": claim.chain_id,
+        "marketplace": str(claim.marketplace),
+        "session_id": str(claim.session_id),
+        "host": str(claim.host),
+        "client": str(claim.client),
+        "model_id": str(claim.model_id),
+        "weights_root": str(claim.weights_root),
+        "price": str(claim.price),
+        "checkpoint": claim.checkpoint,
+        "tokens_before": claim.tokens_before,
+        "tokens_after": claim.tokens_after,
+        "tokens": claim.tokens,
+        "state_before": str(claim.state_before),
+        "state_after": str(claim.state_after),
+        "delta_digest": str(claim.delta_digest),
+        "trace_root": str(claim.trace_root),
+    }

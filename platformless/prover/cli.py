@@ -1,0 +1,279 @@
+"""The command `prove-session`: a thin skin over library calls that return reports.
+
+Exit status: 0 accepted, 1 rejected, 2 bad usage or input, 3 could not run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from ..audit.errors import Rejection
+from ..audit.policy import (
+    Acknowledgement,
+    AllOf,
+    ClaimPolicy,
+    ExpectedChain,
+    ExpectedClient,
+    ExpectedHost,
+    ExpectedMarketplace,
+    ExpectedSession,
+    ExpectedTokens,
+)
+from ..audit.verify import Policy, claim_to_json, verify_bundle
+from ..errors import PlatformlessError
+from ..files import write_atomically
+from ..protocol.bundle import Bundle
+from ..protocol.claim import SessionClaim
+from ..protocol.digests import Address
+from ..protocol.errors import ProtocolError
+from ..protocol.record import SessionRecord
+from ..protocol.transcript import Tokens
+from .binary import find_prover
+from .output import Output, show_claim, show_estimate, show_proof, show_verification
+from .process import StarkProver
+from .progress import ProgressDisplay
+from .proof import ProofReport, estimate_window, prove_window
+from .throughput import expected_throughput
+
+EXIT_REJECTED = 1
+EXIT_BAD_INPUT = 2
+EXIT_COULD_NOT_RUN = 3
+_RECEIPT_KINDS = ("composite", "succinct")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Build and check proofs of a session's token accounting.",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+RecordFile = Annotated[Path, typer.Argument(metavar="RECORD.json", help="A recorded session.")]
+BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A proof bundle.")]
+CheckpointNumber = Annotated[
+    int, typer.Option("--checkpoint", min=0, help="Which checkpoint of the record.")
+]
+MemoryGib = Annotated[
+    float, typer.Option("--memory-gib", min=0.01, help="Memory that proving may take, in GiB.")
+]
+
+
+class BadInput(PlatformlessError):
+    """A file or an option that cannot be used."""
+
+    code = "CLI-001"
+
+
+class Interrupted(PlatformlessError):
+    """Stopped from the keyboard."""
+
+    code = "CLI-002"
+
+
+@app.command()
+def estimate(
+    record: RecordFile,
+    checkpoint: CheckpointNumber = 0,
+    memory_gib: MemoryGib = 8.0,
+    as_json: AsJson = False,
+) -> None:
+    """Run the guest without proving: cycles, expected time and memory."""
+
+    def run(output: Output) -> None:
+        window = SessionRecord.decode(_read(record)).window(checkpoint)
+        report = _with_prover(
+            lambda prover: estimate_window(prover, window, memory_bytes=_bytes(memory_gib))
+        )
+        if as_json:
+            output.json("estimated", estimate=report.to_json())
+        else:
+            show_estimate(output, report)
+
+    _guarded("estimate", as_json, run)
+
+
+@app.command()
+def prove(
+    record: RecordFile,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Bundle to write; default RECORD.bundle.")
+    ] = None,
+    kind: Annotated[str, typer.Option("--kind", help="composite or succinct.")] = "composite",
+    checkpoint: CheckpointNumber = 0,
+    memory_gib: MemoryGib = 8.0,
+    as_json: AsJson = False,
+) -> None:
+    """Prove one checkpoint, verify the proof and write its bundle."""
+
+    def run(output: Output) -> None:
+        if kind not in _RECEIPT_KINDS:
+            raise BadInput("unknown receipt kind", expected=" or ".join(_RECEIPT_KINDS), got=kind)
+        target = out or record.with_suffix(".bundle")
+        if not target.parent.is_dir():
+            raise BadInput("the folder of the bundle does not exist", got=target.parent)
+        decoded = SessionRecord.decode(_read(record))
+        window = decoded.window(checkpoint)
+        acknowledgement = decoded.acknowledgement(checkpoint)
+
+        async def proving(prover: StarkProver) -> ProofReport:
+            device = (await prover.info()).device
+            with ProgressDisplay(output.errors, expected_throughput(device)) as display:
+                return await prove_window(
+                    prover,
+                    window,
+                    acknowledgement=acknowledgement,
+                    receipt_kind=kind,
+                    memory_bytes=_bytes(memory_gib),
+                    on_progress=display.show,
+                )
+
+        report = _with_prover(proving)
+        _write(target, report.data)
+        if as_json:
+            output.json("accepted", bundle=str(target), proof=report.to_json())
+        else:
+            show_proof(output, report)
+            output.line(f"written to {target}")
+
+    _guarded("prove", as_json, run)
+
+
+@app.command()
+def verify(
+    bundle: BundleFile,
+    expect_chain: Annotated[int | None, typer.Option(help="Chain id.")] = None,
+    expect_marketplace: Annotated[str | None, typer.Option(help="Marketplace address.")] = None,
+    expect_session: Annotated[int | None, typer.Option(help="Session id.")] = None,
+    expect_host: Annotated[str | None, typer.Option(help="Host address.")] = None,
+    expect_client: Annotated[str | None, typer.Option(help="Client address.")] = None,
+    expect_tokens: Annotated[
+        str | None, typer.Option(metavar="A:B", help="Completion tokens before and after.")
+    ] = None,
+    require_acknowledgement: Annotated[
+        bool, typer.Option("--require-acknowledgement", help="Insist on the client's signature.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a bundle in numbered steps; needs no prover and trusts nobody."""
+
+    def run(output: Output) -> None:
+        rules: list[ClaimPolicy] = []
+        if expect_chain is not None:
+            rules.append(ExpectedChain(expect_chain))
+        if expect_marketplace is not None:
+            rules.append(ExpectedMarketplace(Address.from_hex(expect_marketplace)))
+        if expect_session is not None:
+            rules.append(ExpectedSession(expect_session))
+        if expect_host is not None:
+            rules.append(ExpectedHost(Address.from_hex(expect_host)))
+        if expect_client is not None:
+            rules.append(ExpectedClient(Address.from_hex(expect_client)))
+        if expect_tokens is not None:
+            rules.append(_token_range(expect_tokens))
+        policy = Policy(
+            claim=AllOf(rules), acknowledgement=Acknowledgement(require_acknowledgement)
+        )
+        report = verify_bundle(_read(bundle), policy)
+        if as_json:
+            output.json("accepted", verification=report.to_json())
+        else:
+            show_verification(output, report)
+
+    _guarded("verify", as_json, run)
+
+
+@app.command()
+def inspect(bundle: BundleFile, as_json: AsJson = False) -> None:
+    """Print what a bundle says, without checking that it is true."""
+
+    def run(output: Output) -> None:
+        decoded = Bundle.decode(_read(bundle))
+        claim = SessionClaim.decode(decoded.journal)
+        described: dict[str, Any] = {
+            "format": decoded.format,
+            "claim_kind": decoded.claim_kind,
+            "assurance": decoded.assurance,
+            "image_id": str(decoded.image),
+            "zkvm": decoded.zkvm,
+            "verifier_parameters": "0x" + decoded.verifier_parameters.hex(),
+            "receipt_kind": decoded.receipt_kind,
+            "receipt_bytes": len(decoded.receipt),
+            "acknowledged": decoded.acknowledgement is not None,
+            "proof_hash": str(decoded.proof_hash),
+        }
+        if as_json:
+            output.json("inspected", bundle=described, claim=claim_to_json(claim))
+            return
+        for name, value in described.items():
+            output.line(f"{name.replace('_', ' ')}: {value}")
+        output.line("")
+        show_claim(output, claim)
+        output.line("[yellow]not verified[/]: `prove-session verify` checks that this is true")
+
+    _guarded("inspect", as_json, run)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+_Report = TypeVar("_Report")
+
+
+def _with_prover(use: Callable[[StarkProver], Coroutine[Any, Any, _Report]]) -> _Report:
+    async def run() -> _Report:
+        async with StarkProver(find_prover()) as prover:
+            return await use(prover)
+
+    return asyncio.run(run())
+
+
+def _guarded(command: str, as_json: bool, run: Callable[[Output], None]) -> None:
+    """Runs a command and turns its errors into messages and exit statuses."""
+    output = Output(command, as_json)
+    try:
+        run(output)
+    except Rejection as error:
+        _leave(output, "rejected", error, EXIT_REJECTED)
+    except (ProtocolError, BadInput) as error:
+        _leave(output, "invalid", error, EXIT_BAD_INPUT)
+    except PlatformlessError as error:
+        _leave(output, "failed", error, EXIT_COULD_NOT_RUN)
+    except KeyboardInterrupt:
+        _leave(output, "failed", Interrupted("interrupted"), EXIT_COULD_NOT_RUN)
+
+
+def _leave(output: Output, outcome: str, error: PlatformlessError, status: int) -> NoReturn:
+    output.error(outcome, error)
+    raise typer.Exit(status) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}", got=error.strerror or str(error)) from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}", got=error.strerror or str(error)) from error
+
+
+def _bytes(gib: float) -> int:
+    return int(gib * 2**30)
+
+
+def _token_range(text: str) -> ExpectedTokens:
+    before, colon, after = text.partition(":")
+    if not colon or not before.isdecimal() or not after.isdecimal():
+        raise BadInput("not a range of tokens", expected="A:B, two whole numbers", got=repr(text))
+    return ExpectedTokens(Tokens(int(before)), Tokens(int(after)))

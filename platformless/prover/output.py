@@ -1,0 +1,132 @@
+"""What `prove-session` prints: text for a person, or one versioned JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..audit.verify import VerificationReport
+from ..errors import PlatformlessError
+from ..protocol.assurance import Component, Coverage
+from ..protocol.claim import SessionClaim
+from .proof import EstimateReport, ProofReport
+
+JSON_FORMAT = "prove-session/1"
+_COLOURS = {Coverage.PROVEN: "green", Coverage.SAMPLED: "yellow", Coverage.NOT_COVERED: "dim"}
+
+
+class Output:
+    """Results on standard output, everything else on standard error."""
+
+    def __init__(self, command: str, as_json: bool) -> None:
+        self.command = command
+        self.as_json = as_json
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def json(self, outcome: str, **fields: Any) -> None:
+        document = {"format": JSON_FORMAT, "command": self.command, "outcome": outcome, **fields}
+        sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+    def error(self, outcome: str, error: PlatformlessError) -> None:
+        if self.as_json:
+            self.json(outcome, error=error.to_json())
+            return
+        self.errors.print(f"[bold red]{outcome}[/]: {_plain(error)}")
+        if error.advice:
+            self.errors.print(f"  what to do: {error.advice}")
+
+    def line(self, text: str) -> None:
+        if not self.as_json:
+            self.console.print(text)
+
+
+def _plain(value: object) -> str:
+    """Text in which square brackets are not markup."""
+    return str(value).replace("[", r"\[")
+
+
+def show_estimate(output: Output, report: EstimateReport) -> None:
+    execution = report.execution
+    table = Table(show_header=False, box=None)
+    table.add_row("tokens billed", f"{report.claim.tokens:,}")
+    table.add_row("user cycles", f"{execution.user_cycles:,}")
+    table.add_row("paging cycles", f"{execution.paging_cycles:,}")
+    table.add_row("total cycles", f"{execution.total_cycles:,} (padded)")
+    table.add_row("segments", ", ".join(f"2^{po2}" for po2 in execution.segment_po2))
+    table.add_row("memory to prove", f"{execution.memory_bytes / 2**30:.2f} GiB")
+    if report.seconds is None or report.throughput is None:
+        table.add_row("time to prove", f"unknown on {report.device}: prove once to learn it")
+    else:
+        table.add_row("time to prove", f"{report.seconds:.0f} s ({report.throughput.source})")
+    output.console.print(table)
+
+
+def show_claim(output: Output, claim: SessionClaim) -> None:
+    table = Table(show_header=False, box=None)
+    table.add_row("session", f"{claim.session_id} on chain {claim.chain_id}")
+    table.add_row("marketplace", str(claim.marketplace))
+    table.add_row("host", str(claim.host))
+    table.add_row("client", str(claim.client))
+    table.add_row("model id", str(claim.model_id))
+    table.add_row("weights root", _or_none(claim.weights_root))
+    table.add_row("price", f"{claim.price} per 1,000 tokens, in base units of the payment token")
+    table.add_row("checkpoint", str(claim.checkpoint))
+    table.add_row(
+        "tokens", f"{claim.tokens:,} billed ({claim.tokens_before:,} to {claim.tokens_after:,})"
+    )
+    table.add_row("header digest", str(claim.header_digest))
+    table.add_row("state before", str(claim.state_before))
+    table.add_row("state after", str(claim.state_after))
+    table.add_row("delta digest", _or_none(claim.delta_digest))
+    table.add_row("trace root", _or_none(claim.trace_root))
+    output.console.print(table)
+
+
+def _or_none(digest: Any) -> str:
+    return "none" if digest.is_zero else str(digest)
+
+
+def show_verification(output: Output, report: VerificationReport) -> None:
+    show_claim(output, report.claim)
+    output.line("")
+    for step in report.steps:
+        output.line(f"  step {step.value}  [green]ok[/]  {step.title}")
+    output.line("")
+    show_coverage(output, report.coverage)
+    output.line("")
+    acknowledged = report.acknowledged_by
+    output.line(f"acknowledged by the client: {acknowledged or 'no signature in the bundle'}")
+    output.line(
+        f"proof {report.proof_hash}, {report.receipt_kind} receipt, {report.bundle_bytes:,} bytes"
+    )
+    output.line(f"[bold green]accepted[/], level {report.assurance.value}")
+
+
+def show_coverage(output: Output, coverage: tuple[Component, ...]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("component")
+    table.add_column("coverage")
+    table.add_column("meaning")
+    for row in coverage:
+        colour = _COLOURS[row.coverage]
+        table.add_row(row.name, f"[{colour}]{row.coverage.value}[/]", row.meaning)
+    output.console.print(table)
+
+
+def show_proof(output: Output, report: ProofReport) -> None:
+    show_verification(output, report.verification)
+    proof = report.proof
+    if report.requested_receipt_kind != proof.receipt_kind:
+        output.line(
+            f"[yellow]{report.requested_receipt_kind} was asked for; this binary has no recursion "
+            f"programs and made a {proof.receipt_kind} receipt[/]"
+        )
+    output.line(
+        f"proven in {proof.prove_seconds:.1f} s on {report.device}, "
+        f"{proof.total_cycles:,} cycles, {proof.peak_memory_bytes / 2**20:.0f} MiB"
+    )

@@ -1,0 +1,77 @@
+"""The client's signature."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from eth_account import Account
+
+from platformless.audit.errors import (
+    AcknowledgementForeign,
+    AcknowledgementInvalid,
+    AcknowledgementMissing,
+)
+from platformless.audit.policy import Acknowledgement
+from platformless.protocol.acknowledgement import AcknowledgementSignature, sign, signer
+from platformless.protocol.claim import SessionClaim
+from platformless.protocol.digests import Address, StateDigest
+from platformless.protocol.transcript import Tokens
+
+from ..samples import FIRST
+
+KEY = b"\x07" * 32
+CLIENT = Address.from_hex(Account.from_key(KEY).address)
+
+
+@pytest.fixture(scope="module")
+def claim() -> SessionClaim:
+    return dataclasses.replace(FIRST.claim(), client=CLIENT)
+
+
+def test_the_client_is_recovered_from_its_signature(claim: SessionClaim) -> None:
+    signature = sign(claim, KEY)
+    assert signer(claim, signature) == CLIENT
+    assert Acknowledgement(required=True).verify(claim, signature) == CLIENT
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chain_id": 1},
+        {"marketplace": Address(b"\x01" * 20)},
+        {"session_id": 1},
+        {"tokens_after": Tokens(2**63)},
+        {"state_after": StateDigest(b"\x01" * 32)},
+    ],
+)
+def test_a_signature_covers_what_it_acknowledges(
+    claim: SessionClaim, change: dict[str, object]
+) -> None:
+    signature = sign(claim, KEY)
+    with pytest.raises(AcknowledgementForeign):
+        Acknowledgement().verify(dataclasses.replace(claim, **change), signature)  # type: ignore[arg-type]
+
+
+def test_a_signature_of_another_key_is_foreign(claim: SessionClaim) -> None:
+    with pytest.raises(AcknowledgementForeign) as caught:
+        Acknowledgement().verify(claim, sign(claim, b"\x08" * 32))
+    assert caught.value.expected == CLIENT
+
+
+@pytest.mark.parametrize("v", [0, 1, 26, 29, 255])
+def test_a_signature_has_a_known_recovery_id(claim: SessionClaim, v: int) -> None:
+    signature = AcknowledgementSignature(sign(claim, KEY).value[:64] + bytes([v]))
+    with pytest.raises(AcknowledgementInvalid):
+        Acknowledgement().verify(claim, signature)
+
+
+def test_bytes_that_no_key_made_are_invalid(claim: SessionClaim) -> None:
+    with pytest.raises(AcknowledgementInvalid):
+        Acknowledgement().verify(claim, AcknowledgementSignature(b"\xff" * 64 + b"\x1b"))
+
+
+def test_a_missing_signature_is_accepted_only_where_none_is_required(claim: SessionClaim) -> None:
+    assert Acknowledgement().verify(claim, None) is None
+    with pytest.raises(AcknowledgementMissing):
+        Acknowledgement(required=True).verify(claim, None)
