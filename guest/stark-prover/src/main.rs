@@ -17,15 +17,13 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if std::env::var_os("RISC0_DEV_MODE").is_some() {
-        eprintln!(
-            "STP-001 RISC0_DEV_MODE is set: this program makes only real proofs; unset it"
-        );
+        eprintln!("STP-001 RISC0_DEV_MODE is set: this program makes only real proofs; unset it");
         return ExitCode::from(2);
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => front::run(),
-        ["--worker"] => worker::run(),
+        ["--worker", parent] => worker::run(parent),
         _ => {
             eprintln!("STP-002 usage: stark-prover (no arguments; requests on standard input)");
             ExitCode::from(2)

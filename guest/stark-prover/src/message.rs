@@ -128,7 +128,8 @@ pub fn read_line(input: &mut impl BufRead) -> Line {
                 return Line::End;
             }
             return Line::Fault(
-                Fault::new("STP-004", "the input ended inside a request").because("a newline", length),
+                Fault::new("STP-004", "the input ended inside a request")
+                    .because("a newline", length),
             );
         }
         let (taken, ended) = match available.iter().position(|b| *b == b'\n') {

@@ -52,9 +52,8 @@ fn run(job: &Job) -> Result<Run, Fault> {
         .decode(&job.witness)
         .map_err(|e| Fault::new("STP-007", format!("witness is not base64: {e}")))?;
     let limit = largest_po2(job.memory_bytes)?;
-    let session = execute_guest(&program, &witness, limit).map_err(|e| {
-        Fault::new("STP-011", format!("the guest refused the witness: {e:#}"))
-    })?;
+    let session = execute_guest(&program, &witness, limit)
+        .map_err(|e| Fault::new("STP-011", format!("the guest refused the witness: {e:#}")))?;
     let mut segment_po2 = Vec::new();
     for segment in &session.segments {
         let segment = segment.resolve().map_err(internal)?;
@@ -122,9 +121,9 @@ pub fn prove(id: &str, job: &Job) -> Result<Value, Fault> {
     let context = VerifierContext::default().with_dev_mode(false);
     let composite = prover.prove_session(&context, &run.session).map_err(internal)?.receipt;
     let receipt = prover.compress(&options, &composite).map_err(internal)?;
-    receipt.verify(Digest::from(run.image_id)).map_err(|e| {
-        Fault::new("STP-014", format!("the finished receipt does not verify: {e}"))
-    })?;
+    receipt
+        .verify(Digest::from(run.image_id))
+        .map_err(|e| Fault::new("STP-014", format!("the finished receipt does not verify: {e}")))?;
 
     let encoded = bincode::serialize(&receipt.inner).map_err(|e| internal(e.into()))?;
     let mut result = described;

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use crate::message::{parse, read_line, say_fault, say_result, Fault, Line, Op};
 use crate::proof;
 
-/// Serves until the front closes the pipe.
-pub fn run() -> ExitCode {
-    die_with_parent();
+/// Serves until the front, the process `parent`, closes the pipe.
+pub fn run(parent: &str) -> ExitCode {
+    die_with(parent);
     let mut input = io::stdin().lock();
     while let Line::Text(text) = read_line(&mut input) {
         let Ok(request) = parse(&text) else { continue };
@@ -38,11 +38,12 @@ pub fn run() -> ExitCode {
 }
 
 /// The kernel kills this process when its parent is gone: no orphan, however the parent died.
-fn die_with_parent() {
+fn die_with(parent: &str) {
     // SAFETY: plain system calls.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        if libc::getppid() == 1 {
+        // Gone already, before the line above?
+        if libc::getppid().to_string() != parent {
             libc::_exit(1);
         }
     }

@@ -5,8 +5,9 @@ use std::fmt;
 use bincode::Options;
 use risc0_zkvm::{
     sha::{Digest, Digestible},
-    CompositeReceipt, CompositeReceiptVerifierParameters, ExitCode, Groth16ReceiptVerifierParameters,
-    InnerAssumptionReceipt, InnerReceipt, SuccinctReceiptVerifierParameters, VerifierContext,
+    CompositeReceipt, CompositeReceiptVerifierParameters, ExitCode,
+    Groth16ReceiptVerifierParameters, InnerAssumptionReceipt, InnerReceipt,
+    SuccinctReceiptVerifierParameters, VerifierContext,
 };
 
 /// Receipts that carry a proof.
@@ -115,9 +116,7 @@ pub fn check(
     }
 
     let context = VerifierContext::default().with_dev_mode(false);
-    inner
-        .verify_integrity_with_context(&context)
-        .map_err(|e| Rejection::Seal(e.to_string()))?;
+    inner.verify_integrity_with_context(&context).map_err(|e| Rejection::Seal(e.to_string()))?;
 
     let unreadable = |_| Rejection::Malformed("the claim of the receipt is pruned".into());
     let claim = inner.claim().map_err(|e| Rejection::Seal(e.to_string()))?;

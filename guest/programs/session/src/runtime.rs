@@ -94,12 +94,10 @@ impl Witness for Stdin {
 
 /// SHA-256 of the text `risc0.Output`, the tag of a program's output.
 const OUTPUT_TAG: Words32 = [
-    0xb3feea77, 0x478ba766, 0xd7e07d74, 0x846217bb,
-    0x56f55f08, 0x9a008748, 0xa33de65b, 0xd459352d,
+    0xb3feea77, 0x478ba766, 0xd7e07d74, 0x846217bb, 0x56f55f08, 0x9a008748, 0xa33de65b, 0xd459352d,
 ];
 const SHA256_INIT: Words32 = [
-    0x67e6096a, 0x85ae67bb, 0x72f36e3c, 0x3af54fa5,
-    0x7f520e51, 0x8c68059b, 0xabd9831f, 0x19cde05b,
+    0x67e6096a, 0x85ae67bb, 0x72f36e3c, 0x3af54fa5, 0x7f520e51, 0x8c68059b, 0xabd9831f, 0x19cde05b,
 ];
 
 /// Publishes the claim and ends the program successfully.

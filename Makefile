@@ -1,0 +1,49 @@
+# Every target does its own set-up. What is built lives in ~/.cache/platformless (PLATFORMLESS_CACHE).
+
+PYTHON := .venv/bin/python
+CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platformless)
+export PLATFORMLESS_CACHE := $(CACHE)
+export UV_CACHE_DIR ?= $(CACHE)/uv
+
+.PHONY: help demo test check setup prover prover-cuda guest guest-update bench vectors lock
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
+
+demo: setup prover ## prove a recorded session of 1,000 tokens and verify the proof
+	@tools/demo.sh
+
+test: setup prover check ## run every test
+	cd guest && CARGO_TARGET_DIR=$(CACHE)/target-tools cargo test --locked --quiet -p session-claim
+	$(PYTHON) -m pytest
+
+check: setup ## formatting, lint, types, import direction
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+setup: ## make the Python environment (.venv)
+	@tools/environment.sh
+
+prover: ## build stark-prover (7 minutes the first time)
+	@tools/prover.sh
+
+prover-cuda: setup ## build stark-prover for NVIDIA GPUs; needs no GPU
+	@tools/prover.sh cuda
+
+guest: ## rebuild guests and verifier, fail when an id differs from the committed one
+	@tools/guest.sh check
+
+guest-update: ## rebuild guests and verifier and commit to their new ids
+	@tools/guest.sh update
+
+bench: setup prover ## measure proofs of 100 to 16,000 tokens (3 minutes)
+	$(PYTHON) -m benchmarks.proof_core
+
+vectors: setup ## write the vectors that Python and Rust share
+	$(PYTHON) -m tests.vectors.make
+
+lock: setup ## write requirements.lock from pyproject.toml
+	$(CACHE)/tools/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--no-header --group dev pyproject.toml --output-file requirements.lock

@@ -1,0 +1,5 @@
+"""`python -m platformless.prover` is `prove-session`."""
+
+from .cli import main
+
+main()

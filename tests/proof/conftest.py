@@ -1,0 +1,32 @@
+"""Real proofs and real processes, made once and shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from platformless.audit.sandbox import Verifier, released_verifier
+from platformless.prover.binary import find_prover
+
+DATA = Path(__file__).parents[1] / "data"
+RECORD = DATA / "session-1000.json"
+BUNDLE = DATA / "session-1000.bundle"
+WEAK_BUNDLE = DATA / "session-weak.bundle"
+WEAK_PROGRAM = DATA / "session-weak.bin"
+
+
+@pytest.fixture(scope="session")
+def golden() -> bytes:
+    """The committed bundle: a real proof of the recorded session."""
+    return BUNDLE.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def verifier() -> Verifier:
+    return released_verifier()
+
+
+@pytest.fixture(scope="session")
+def prover_binary() -> Path:
+    return find_prover()

@@ -1,0 +1,41 @@
+"""Receipts taken apart and forged, byte by byte.
+
+A receipt is bincode (fixed-size integers, little-endian) of RISC Zero's `InnerReceipt`: a `u32`
+variant; for variant 0 (composite) the number of segments (`u64`), and for each the seal (`u64`
+length, then words), the index (`u32`), the name of the hash function, and so on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+COMPOSITE, SUCCINCT, GROTH16, FAKE = 0, 1, 2, 3
+_SEAL_LENGTH_AT = 4 + 8
+SEAL_AT = _SEAL_LENGTH_AT + 8
+
+
+def seal_range(receipt: bytes) -> range:
+    """Positions of the first segment's seal."""
+    variant, segments, words = struct.unpack_from("<IQQ", receipt)
+    assert (variant, segments) == (COMPOSITE, 1)
+    return range(SEAL_AT, SEAL_AT + 4 * words)
+
+
+def fake_receipt(image_id: bytes, journal: bytes) -> bytes:
+    """What RISC Zero's dev mode makes: the right claim, and no proof of it."""
+    return struct.pack("<II", FAKE, 1) + _ok_claim_digest(image_id, journal)
+
+
+def _ok_claim_digest(image_id: bytes, journal: bytes) -> bytes:
+    """Digest of the claim "`image_id` halted with success and published `journal`"."""
+    output = _tagged("risc0.Output", [hashlib.sha256(journal).digest(), bytes(32)])
+    halted = _tagged("risc0.SystemState", [bytes(32)], [0])
+    return _tagged("risc0.ReceiptClaim", [bytes(32), image_id, halted, output], [0, 0])
+
+
+def _tagged(tag: str, digests: list[bytes], words: list[int] | None = None) -> bytes:
+    """RISC Zero's `tagged_struct`: digest of the tag, digests, words, number of digests."""
+    data = hashlib.sha256(tag.encode()).digest() + b"".join(digests)
+    data += b"".join(struct.pack("<I", word) for word in words or [])
+    return hashlib.sha256(data + struct.pack("<H", len(digests))).digest()
