@@ -1,32 +1,48 @@
 #!/usr/bin/env bash
-# Builds stark-prover into the cache folder: prover.sh [cuda]
+# Builds stark-prover and puts it into the cache folder's bin/: prover.sh [cuda]
+#
+#   RECURSION_SRC_PATH=FILE   RISC0's recursion_zkr.zip: the binary can make succinct receipts
+#   FETCH_RECURSION=1         let the build download that file
+#   PORTABLE=1                for other machines than this one: no instructions of this CPU
 . "$(dirname "$0")/common.sh"
 cd "$ROOT/guest"
 need_compiler
 
 device=${1:-cpu}
+name=stark-prover
 options=(--release --locked -p stark-prover)
-export CARGO_TARGET_DIR=$PLATFORMLESS_CACHE/target
 if [ "$device" = cuda ]; then
-    export CARGO_TARGET_DIR=$PLATFORMLESS_CACHE/target-cuda
-    . "$ROOT/tools/cuda.sh"
+    name=stark-prover-cuda
     options+=(--features cuda)
+    . "$ROOT/tools/cuda.sh"
 fi
 
-# Succinct receipts need RISC Zero's recursion programs. Tried in this order: a file at hand
-# (RECURSION_SRC_PATH), a download by the build itself (FETCH_RECURSION=1), none.
+# Poseidon2 and the transforms are a third faster with this machine's vector instructions; a cache
+# folder that moves to another machine must not serve its binaries there.
+if [ "${PORTABLE:-0}" = 1 ]; then
+    target=portable
+else
+    export RUSTFLAGS="${RUSTFLAGS:-} -C target-cpu=native"
+    target=$(grep -m 1 '^flags' /proc/cpuinfo | sha256sum | cut -c 1-8)
+fi
+export CARGO_TARGET_DIR=$PLATFORMLESS_CACHE/target-$device-$target
+
+# Nothing here calls the Keccak circuit.
+options+=(--config 'profile.release.package."risc0-circuit-keccak-sys".opt-level=0')
 if [ -n "${RECURSION_SRC_PATH:-}" ] || [ "${FETCH_RECURSION:-0}" = 1 ]; then
     capability="composite and succinct"
-    # An earlier build without the programs left an empty file that would be taken for them.
-    find "$CARGO_TARGET_DIR/release/build" -path '*risc0-circuit-recursion-*/out/recursion_zkr.zip' \
-        -size 0 -delete 2>/dev/null || true
+    # A build without the programs left an empty file, which would be taken for them.
+    find "$CARGO_TARGET_DIR" -path '*risc0-circuit-recursion-*/out/recursion_zkr.zip' -size 0 \
+        -delete 2>/dev/null || true
 else
-    capability="composite only (set RECURSION_SRC_PATH or FETCH_RECURSION=1 for succinct)"
+    capability="composite only; see docs/development.md for succinct"
     export DOCS_RS=1
-    # Their kernels are never called then: spend no time on optimising them.
-    options+=(--config 'profile.release.package."risc0-circuit-recursion-sys".opt-level=1')
+    options+=(--config 'profile.release.package."risc0-circuit-recursion-sys".opt-level=0')
 fi
 
-say "building stark-prover ($device, receipts: $capability)"
+say "building $name (receipts: $capability)"
 cargo build "${options[@]}"
-say "built $CARGO_TARGET_DIR/release/stark-prover"
+mkdir -p "$PLATFORMLESS_CACHE/bin"
+cp "$CARGO_TARGET_DIR/release/stark-prover" "$PLATFORMLESS_CACHE/bin/.$name.new"
+mv "$PLATFORMLESS_CACHE/bin/.$name.new" "$PLATFORMLESS_CACHE/bin/$name"
+say "ready: $PLATFORMLESS_CACHE/bin/$name"

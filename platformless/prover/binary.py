@@ -27,7 +27,7 @@ def find_prover() -> Path:
         ProverNotFound: when there is none.
     """
     chosen = os.environ.get("STARK_PROVER")
-    built = cache_folder() / "target" / "release" / "stark-prover"
+    built = cache_folder() / "bin" / "stark-prover"
     if chosen:
         candidates = [Path(chosen)]
     else:
