@@ -27,8 +27,6 @@ else
 fi
 export CARGO_TARGET_DIR=$PLATFORMLESS_CACHE/target-$device-$target
 
-# Nothing here calls the Keccak circuit.
-options+=(--config 'profile.release.package."risc0-circuit-keccak-sys".opt-level=0')
 if [ -n "${RECURSION_SRC_PATH:-}" ] || [ "${FETCH_RECURSION:-0}" = 1 ]; then
     capability="composite and succinct"
     # A build without the programs left an empty file, which would be taken for them.
@@ -37,7 +35,7 @@ if [ -n "${RECURSION_SRC_PATH:-}" ] || [ "${FETCH_RECURSION:-0}" = 1 ]; then
 else
     capability="composite only; see docs/development.md for succinct"
     export DOCS_RS=1
-    options+=(--config 'profile.release.package."risc0-circuit-recursion-sys".opt-level=0')
+    export PROVER_WITHOUT_RECURSION=1
 fi
 
 say "building $name (receipts: $capability)"

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from eth_utils.address import to_checksum_address
+from eth_hash.auto import keccak
 
 from .errors import ValueOutOfRange
 
@@ -113,7 +113,15 @@ class Address(FixedBytes):
     LENGTH = 20
 
     def __str__(self) -> str:
-        return str(to_checksum_address(self.value))
+        digits = self.value.hex()
+        mask = keccak256(digits.encode()).hex()
+        cased = (d.upper() if m >= "8" else d for d, m in zip(digits, mask, strict=False))
+        return "0x" + "".join(cased)
+
+
+def keccak256(data: bytes) -> bytes:
+    """Ethereum's hash; not SHA3-256."""
+    return bytes(keccak(data))
 
 
 def tag_block(tag: str) -> bytes:

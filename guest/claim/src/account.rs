@@ -24,33 +24,35 @@ pub fn account<S: Sha, W: Witness>(
     let mut reader = Reader { witness, chunk, at: CHUNK_WORDS, end: CHUNK_WORDS };
     let opening = reader.opening()?;
     check_header(opening)?;
-    *salt_kept = words32(opening, header::SALT * 8);
+    *salt_kept = *words32(opening, header::SALT * 8);
 
     let header_digest = hash_header(sha, opening);
-    let entry_prefix = sha.start(&ENTRY_TAG, &opening[header::SEED * 8..][..BLOCK_WORDS]);
+    let mut entry_prefix = [0; 8];
+    sha.start(&mut entry_prefix, &ENTRY_TAG, &opening[header::SEED * 8..][..BLOCK_WORDS]);
     let first = is_zero(opening, prologue::CHECKPOINT);
     let mut transcript = Transcript::resume(&header_digest, opening);
     if first != transcript.is_empty() {
         return Err(Fault::Start);
     }
-    let mut state = if first {
+    let mut state = [0; 8];
+    if first {
         if !transcript.is_initial() {
             return Err(Fault::Start);
         }
-        initial_state(sha, &header_digest)
+        initial_state(sha, &mut state, &header_digest);
     } else {
-        transcript.state(sha)
-    };
+        transcript.state(sha, &mut state);
+    }
 
     journal[6] = claim::SESSION_KIND.swap_bytes();
     journal[7] = claim::VERSION.swap_bytes();
     put(journal, claim::HEADER_DIGEST, &header_digest);
     // Chain id to price stand in the claim as they stand in the header.
     for word in 0..=header::PRICE {
-        put(journal, claim::CHAIN_ID + word, &words32(opening, 8 * word));
+        put(journal, claim::CHAIN_ID + word, words32(opening, 8 * word));
     }
-    put(journal, claim::DELTA_DIGEST, &words32(opening, prologue::DELTA_DIGEST));
-    put(journal, claim::TRACE_ROOT, &words32(opening, prologue::TRACE_ROOT));
+    put(journal, claim::DELTA_DIGEST, words32(opening, prologue::DELTA_DIGEST));
+    put(journal, claim::TRACE_ROOT, words32(opening, prologue::TRACE_ROOT));
     put(journal, claim::STATE_BEFORE, &state);
     put_u64(journal, claim::CHECKPOINT, u64_at(opening, prologue::CHECKPOINT));
     put_u64(journal, claim::TOKENS_BEFORE, transcript.tokens());
@@ -61,7 +63,7 @@ pub fn account<S: Sha, W: Witness>(
     }
     for _ in 0..entry_count {
         transcript.append(sha, &mut reader, &entry_prefix, &state)?;
-        state = transcript.state(sha);
+        transcript.state(sha, &mut state);
     }
     put(journal, claim::STATE_AFTER, &state);
     put_u64(journal, claim::TOKENS_AFTER, transcript.tokens());
@@ -111,8 +113,8 @@ impl Transcript {
     }
 
     #[inline(always)]
-    fn state<S: Sha>(&self, sha: &mut S) -> Words32 {
-        sha.start(&STATE_TAG, &self.0)
+    fn state<S: Sha>(&self, sha: &mut S, to: &mut Words32) {
+        sha.start(to, &STATE_TAG, &self.0);
     }
 
     /// Hashes the next entry of the witness, counts its tokens and appends it after `state`.
@@ -156,17 +158,18 @@ impl Transcript {
             if position == 0 {
                 part[entry::NUMBER] = number;
                 if entry_kind != kind::COMPLETION {
-                    part[entry::SAMPLER..][..entry::SAMPLER_WORDS].fill(0);
+                    part[entry::SAMPLER..][..entry::SAMPLER_WORDS]
+                        .copy_from_slice(&[0; entry::SAMPLER_WORDS]);
                 }
             }
             let part_end = position + part.len();
             if part_end > message_end {
                 pad(part, position, message_end, part_end == total);
             }
+            let Some(digest) = self.0[LAST_ENTRY..].first_chunk_mut() else { break };
             if position == 0 {
-                let digest = sha.start(entry_prefix, part);
-                self.0[LAST_ENTRY..][..8].copy_from_slice(&digest);
-            } else if let Some(digest) = self.0[LAST_ENTRY..].first_chunk_mut() {
+                sha.start(digest, entry_prefix, part);
+            } else {
                 sha.update(digest, part);
             }
             position = part_end;
@@ -275,16 +278,17 @@ fn check_header(opening: &[u32; prologue::WORDS]) -> Result<(), Fault> {
 /// SHA-256 over the tag `session-header` and ten claim words.
 fn hash_header<S: Sha>(sha: &mut S, opening: &[u32; prologue::WORDS]) -> Words32 {
     const PADDING: [u32; BLOCK_WORDS] = padding(0, 64 + 4 * header::WORDS as u32);
-    let mut digest = sha.start(&HEADER_TAG, &opening[prologue::HEADER..][..header::WORDS]);
+    let mut digest = [0; 8];
+    sha.start(&mut digest, &HEADER_TAG, &opening[prologue::HEADER..][..header::WORDS]);
     sha.update(&mut digest, &PADDING);
     digest
 }
 
 /// SHA-256 over the tag `initial-state` and the header digest.
-fn initial_state<S: Sha>(sha: &mut S, header_digest: &Words32) -> Words32 {
+fn initial_state<S: Sha>(sha: &mut S, to: &mut Words32, header_digest: &Words32) {
     let mut block = padding(8, 64 + 32);
     block[..8].copy_from_slice(header_digest);
-    sha.start(&INITIAL_STATE_TAG, &block)
+    sha.start(to, &INITIAL_STATE_TAG, &block);
 }
 
 /// A last block whose message ends before word `from`.
@@ -295,10 +299,13 @@ const fn padding(from: usize, message_bytes: u32) -> [u32; BLOCK_WORDS] {
     block
 }
 
-fn words32(words: &[u32], at: usize) -> Words32 {
-    let mut out = [0; 8];
-    out.copy_from_slice(&words[at..][..8]);
-    out
+/// The eight words from `at` on.
+#[inline(always)]
+fn words32(words: &[u32; prologue::WORDS], at: usize) -> &Words32 {
+    match words[at..].first_chunk() {
+        Some(found) => found,
+        None => &[0; 8],
+    }
 }
 
 fn is_zero(words: &[u32], at: usize) -> bool {
@@ -309,7 +316,8 @@ fn u64_at(words: &[u32], at: usize) -> u64 {
     u64::from(words[at]) | u64::from(words[at + 1]) << 32
 }
 
-#[inline(always)]
+/// One copy of this code, not eight: a page of code costs more than the calls.
+#[inline(never)]
 fn put(journal: &mut [u32; claim::WORDS], word: usize, value: &Words32) {
     journal[word * 8..][..8].copy_from_slice(value);
 }

@@ -8,8 +8,8 @@ pub type Words32 = [u32; 8];
 
 /// The compression function of SHA-256 over whole blocks (a multiple of sixteen words).
 pub trait Sha {
-    /// The state after `blocks`, from the state `from`.
-    fn start(&mut self, from: &Words32, blocks: &[u32]) -> Words32;
+    /// Writes to `to` the state after `blocks`, from the state `from`.
+    fn start(&mut self, to: &mut Words32, from: &Words32, blocks: &[u32]);
 
     /// Absorbs `blocks` into `state`.
     fn update(&mut self, state: &mut Words32, blocks: &[u32]);

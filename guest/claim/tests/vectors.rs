@@ -35,10 +35,9 @@ struct Broken {
 struct Cpu;
 
 impl Sha for Cpu {
-    fn start(&mut self, from: &Words32, blocks: &[u32]) -> Words32 {
-        let mut state = *from;
-        self.update(&mut state, blocks);
-        state
+    fn start(&mut self, to: &mut Words32, from: &Words32, blocks: &[u32]) {
+        *to = *from;
+        self.update(to, blocks);
     }
 
     fn update(&mut self, state: &mut Words32, blocks: &[u32]) {
@@ -121,6 +120,8 @@ fn tags_are_the_states_after_their_blocks() {
         block[..text.len()].copy_from_slice(text.as_bytes());
         let words: Vec<u32> =
             block.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
-        assert_eq!(Cpu.start(&SHA256_INIT, &words), tag, "{text}");
+        let mut state = SHA256_INIT;
+        Cpu.update(&mut state, &words);
+        assert_eq!(state, tag, "{text}");
     }
 }
