@@ -29,8 +29,10 @@ cuda_toolkit() {
 }
 
 cuda_toolkit
+# nvcc calls the host compiler too, which must be the plain one.
+export CXX=${PROVER_CXX:-$CXX}
 export CUDA_PATH=$TOOLKIT PATH=$TOOLKIT/bin:$PATH
-export NVCC_PREPEND_FLAGS=
+export NVCC_PREPEND_FLAGS="-L$TOOLKIT/lib64"
 for architecture in $CUDA_ARCHITECTURES; do
     NVCC_PREPEND_FLAGS+=" -gencode arch=compute_$architecture,code=sm_$architecture"
 done

@@ -1,10 +1,6 @@
 #!/bin/sh
-# The C++ compiler of the prover's build: clang, with flags that depend on the crate it is called in.
+# The C++ compiler of the prover's build: clang, but for two crates whose code is linked and never called.
 case $PWD in
-*risc0-circuit-rv32im-sys-*)
-    # The constraint polynomial is a third of a proof: inline its field arithmetic.
-    exec "$PROVER_CXX" "$@" -mllvm -inline-threshold=1500
-    ;;
 *risc0-circuit-keccak-sys-*) unused=1 ;;
 *risc0-circuit-recursion-sys-*) unused=${PROVER_WITHOUT_RECURSION:-0} ;;
 esac

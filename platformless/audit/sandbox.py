@@ -82,6 +82,9 @@ class Verifier:
             raise VerifierDamaged("the verifier module does not load", got=str(error)) from error
         if self._module.imports:
             raise VerifierDamaged("the verifier module has imports", expected="none")
+        self._parameters = {
+            kind: _Run(self._engine, self._module, 0).parameters(kind) for kind in ReceiptKinds
+        }
 
     def verify(
         self, receipt: bytes, journal: bytes, image_id: ImageId, allowed: ReceiptKinds
@@ -96,7 +99,7 @@ class Verifier:
 
     def parameters(self, kind: ReceiptKinds) -> bytes:
         """Digest of the parameters with which this module verifies receipts of one kind."""
-        return _Run(self._engine, self._module, 0).parameters(kind)
+        return self._parameters[kind]
 
 
 @cache

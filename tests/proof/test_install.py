@@ -16,11 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_installed_wheel_verifies_a_bundle(tmp_path: Path) -> None:
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": os.environ["HOME"],
-        "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(cache_folder() / "uv")),
-    }
+    environment = {**os.environ, "PATH": "/usr/bin:/bin"}
+    environment.setdefault("UV_CACHE_DIR", str(cache_folder() / "uv"))
     python = tmp_path / "venv" / "bin" / "python"
 
     def uv(*arguments: str | Path) -> None:

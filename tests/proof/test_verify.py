@@ -172,7 +172,7 @@ def test_every_byte_of_the_receipt_outside_the_seal_is_bound(
     seal = seal_range(receipt)
     outside = [*range(seal[0]), *range(seal[-1] + 1, len(receipt))]
     assert len(outside) > 300
-    for at in random.Random(4).sample(outside, 60):
+    for at in outside:
         with pytest.raises(Rejection) as caught:
             verify_bundle(changed(golden, receipt=flipped(receipt, at, 0x10)), verifier=verifier)
         assert caught.value.step in (Step.RECEIPT_KIND, Step.STARK)
@@ -196,7 +196,7 @@ def test_a_seal_of_another_length_is_rejected(golden: bytes, verifier: Verifier)
         (0, b""),
     ]:
         head = receipt[: seal[0] - 8] + struct.pack("<Q", count)
-        with pytest.raises(InvalidSeal):
+        with pytest.raises((InvalidSeal, VerifierTrapped)):
             verify_bundle(
                 changed(golden, receipt=head + body + receipt[seal[-1] + 1 :]), verifier=verifier
             )
@@ -376,7 +376,7 @@ def test_running_out_of_memory_is_a_rejection(
     golden: bytes, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platformless.audit.sandbox.MEMORY_PER_RECEIPT_BYTE", 0)
-    monkeypatch.setattr("platformless.audit.sandbox.MEMORY_FIXED_BYTES", 1_500_000)
+    monkeypatch.setattr("platformless.audit.sandbox.MEMORY_FIXED_BYTES", 28 * 65536)
     with pytest.raises(VerifierTrapped):
         verify_bundle(golden, verifier=verifier)
 

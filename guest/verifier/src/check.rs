@@ -7,7 +7,7 @@ use risc0_zkvm::{
     sha::{Digest, Digestible},
     CompositeReceipt, CompositeReceiptVerifierParameters, ExitCode,
     Groth16ReceiptVerifierParameters, InnerAssumptionReceipt, InnerReceipt,
-    SuccinctReceiptVerifierParameters, VerifierContext,
+    SegmentReceiptVerifierParameters, SuccinctReceiptVerifierParameters, VerifierContext,
 };
 
 /// Receipts that carry a proof.
@@ -115,6 +115,10 @@ pub fn check(
         return Err(Rejection::Parameters { expected, got });
     }
 
+    if let InnerReceipt::Composite(composite) = &inner {
+        check_labels(composite)?;
+    }
+
     let context = VerifierContext::default().with_dev_mode(false);
     inner.verify_integrity_with_context(&context).map_err(|e| Rejection::Seal(e.to_string()))?;
 
@@ -179,6 +183,29 @@ fn allow_assumptions(composite: &CompositeReceipt, allowed: u32) -> Result<(), R
             InnerAssumptionReceipt::Fake(_) => return Err(Rejection::Kind("fake assumption")),
             _ => return Err(Rejection::Kind("unknown assumption")),
         };
+    }
+    Ok(())
+}
+
+/// Fields of a composite receipt that RISC Zero carries but does not look at: they must be right all
+/// the same, so that a receipt has one spelling.
+fn check_labels(composite: &CompositeReceipt) -> Result<(), Rejection> {
+    let expected = SegmentReceiptVerifierParameters::default().digest();
+    for (position, segment) in composite.segments.iter().enumerate() {
+        if segment.index as usize != position {
+            return Err(Rejection::Malformed(format!(
+                "segment {position} is numbered {}",
+                segment.index
+            )));
+        }
+        if segment.verifier_parameters != expected {
+            return Err(Rejection::Parameters { expected, got: segment.verifier_parameters });
+        }
+    }
+    for assumption in &composite.assumption_receipts {
+        if let InnerAssumptionReceipt::Composite(nested) = assumption {
+            check_labels(nested)?;
+        }
     }
     Ok(())
 }
