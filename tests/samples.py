@@ -5,10 +5,11 @@ from __future__ import annotations
 from platformless.protocol.bundle import Bundle
 from platformless.protocol.digests import Address, ModelId, Salt, Seed, WeightsRoot
 from platformless.protocol.header import SessionHeader
+from platformless.protocol.terms import SessionTerms
 from platformless.protocol.transcript import Entry, Kind, Sampler, State
 from platformless.protocol.window import Window
 
-HEADER = SessionHeader(
+TERMS = SessionTerms(
     chain_id=31337,
     marketplace=Address(b"\x11" * 20),
     session_id=7,
@@ -17,9 +18,8 @@ HEADER = SessionHeader(
     model_id=ModelId(b"\x44" * 32),
     weights_root=WeightsRoot(b"\x55" * 32),
     price=5000,
-    seed=Seed(b"\x66" * 32),
-    salt=Salt(b"\x77" * 32),
 )
+HEADER = SessionHeader(TERMS, Seed(b"\x66" * 32), Salt(b"\x77" * 32))
 PROMPT = Entry(Kind.PROMPT, (1, 2, 3), "What is a lighthouse?")
 COMPLETION = Entry(Kind.COMPLETION, tuple(range(50)), "A tower.", Sampler(0.7, 40, 0.95))
 END = Entry(Kind.END)

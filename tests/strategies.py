@@ -14,6 +14,7 @@ from platformless.protocol.digests import (
     WeightsRoot,
 )
 from platformless.protocol.header import SessionHeader
+from platformless.protocol.terms import SessionTerms
 from platformless.protocol.transcript import Entry, Kind, Sampler, State
 from platformless.protocol.window import Window
 from platformless.protocol.words import U32_MAX, U64_MAX, U256_MAX
@@ -24,8 +25,8 @@ text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 token_ids = st.lists(st.integers(0, U32_MAX), max_size=40).map(tuple)
 real = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
-headers = st.builds(
-    SessionHeader,
+terms = st.builds(
+    SessionTerms,
     chain_id=st.integers(0, U64_MAX),
     marketplace=bytes20.map(Address),
     session_id=st.integers(0, U256_MAX),
@@ -34,9 +35,8 @@ headers = st.builds(
     model_id=bytes32.map(ModelId),
     weights_root=bytes32.map(WeightsRoot),
     price=st.integers(0, U256_MAX),
-    seed=bytes32.map(Seed),
-    salt=bytes32.map(Salt),
 )
+headers = st.builds(SessionHeader, terms, bytes32.map(Seed), bytes32.map(Salt))
 
 samplers = st.builds(
     Sampler,

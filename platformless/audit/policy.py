@@ -34,7 +34,7 @@ class ExpectedChain:
     chain_id: int
 
     def verify(self, claim: SessionClaim) -> None:
-        _same("chain", self.chain_id, claim.chain_id)
+        _same("chain", self.chain_id, claim.terms.chain_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ExpectedMarketplace:
     marketplace: Address
 
     def verify(self, claim: SessionClaim) -> None:
-        _same("marketplace", self.marketplace, claim.marketplace)
+        _same("marketplace", self.marketplace, claim.terms.marketplace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ExpectedSession:
     session_id: int
 
     def verify(self, claim: SessionClaim) -> None:
-        _same("session", self.session_id, claim.session_id)
+        _same("session", self.session_id, claim.terms.session_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ExpectedHost:
     host: Address
 
     def verify(self, claim: SessionClaim) -> None:
-        _same("host", self.host, claim.host)
+        _same("host", self.host, claim.terms.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class ExpectedClient:
     client: Address
 
     def verify(self, claim: SessionClaim) -> None:
-        _same("client", self.client, claim.client)
+        _same("client", self.client, claim.terms.client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +130,19 @@ class Acknowledgement:
         if signature is None:
             if self.required:
                 raise AcknowledgementMissing(
-                    "the client has not acknowledged this claim", expected=claim.client, got="none"
+                    "the client has not acknowledged this claim",
+                    expected=claim.terms.client,
+                    got="none",
                 )
             return None
         try:
             signed_by = signer(claim, signature)
         except SignatureFormatError as error:
             raise AcknowledgementInvalid(error.message, got=error.got) from error
-        if signed_by != claim.client:
+        if signed_by != claim.terms.client:
             raise AcknowledgementForeign(
                 "acknowledged by another key, or for another claim",
-                expected=claim.client,
+                expected=claim.terms.client,
                 got=signed_by,
             )
         return signed_by

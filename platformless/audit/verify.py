@@ -176,16 +176,17 @@ def verify_bundle(
 
 def claim_to_json(claim: SessionClaim) -> dict[str, Any]:
     """A claim as JSON values."""
+    terms = claim.terms
     return {
         "header_digest": str(claim.header_digest),
-        "chain_id": claim.chain_id,
-        "marketplace": str(claim.marketplace),
-        "session_id": str(claim.session_id),
-        "host": str(claim.host),
-        "client": str(claim.client),
-        "model_id": str(claim.model_id),
-        "weights_root": str(claim.weights_root),
-        "price": str(claim.price),
+        "chain_id": terms.chain_id,
+        "marketplace": str(terms.marketplace),
+        "session_id": str(terms.session_id),
+        "host": str(terms.host),
+        "client": str(terms.client),
+        "model_id": str(terms.model_id),
+        "weights_root": str(terms.weights_root),
+        "price": str(terms.price),
         "checkpoint": claim.checkpoint,
         "tokens_before": claim.tokens_before,
         "tokens_after": claim.tokens_after,

@@ -38,12 +38,12 @@ def signing_digest(claim: SessionClaim) -> bytes:
         _DOMAIN_TYPE
         + keccak256(DOMAIN_NAME.encode())
         + keccak256(DOMAIN_VERSION.encode())
-        + number_word(claim.chain_id)
-        + address_word(claim.marketplace)
+        + number_word(claim.terms.chain_id)
+        + address_word(claim.terms.marketplace)
     )
     message = keccak256(
         _MESSAGE_TYPE
-        + number_word(claim.session_id)
+        + number_word(claim.terms.session_id)
         + number_word(claim.tokens_after)
         + claim.state_after.value
     )

@@ -16,6 +16,7 @@ from .acknowledgement import AcknowledgementSignature
 from .digests import Address, DeltaDigest, ModelId, Salt, Seed, TraceRoot, WeightsRoot
 from .errors import ProtocolError, RecordFormatError
 from .header import SessionHeader
+from .terms import SessionTerms
 from .transcript import NO_SAMPLER, Entry, Kind, Sampler, State
 from .window import NO_DELTA, NO_TRACE, Window
 
@@ -122,7 +123,7 @@ class SessionRecord(Struct, frozen=True, forbid_unknown_fields=True):
 
     def session_header(self) -> SessionHeader:
         header = self.header
-        return SessionHeader(
+        terms = SessionTerms(
             chain_id=header.chain_id,
             marketplace=Address.from_hex(header.marketplace),
             session_id=_decimal(header.session_id),
@@ -131,9 +132,8 @@ class SessionRecord(Struct, frozen=True, forbid_unknown_fields=True):
             model_id=ModelId.from_hex(header.model_id),
             weights_root=WeightsRoot.from_hex(header.weights_root),
             price=_decimal(header.price),
-            seed=Seed.from_hex(header.seed),
-            salt=Salt.from_hex(header.salt),
         )
+        return SessionHeader(terms, Seed.from_hex(header.seed), Salt.from_hex(header.salt))
 
     def _bounds(self, checkpoint: int) -> CheckpointRecord:
         if not 0 <= checkpoint < len(self.checkpoints):

@@ -54,17 +54,9 @@ class Window:
 
     def claim(self) -> SessionClaim:
         """What a proof of this window will say."""
-        header = self.header
         return SessionClaim(
-            header_digest=header.digest(),
-            chain_id=header.chain_id,
-            marketplace=header.marketplace,
-            session_id=header.session_id,
-            host=header.host,
-            client=header.client,
-            model_id=header.model_id,
-            weights_root=header.weights_root,
-            price=header.price,
+            header_digest=self.header.digest(),
+            terms=self.header.terms,
             checkpoint=self.checkpoint,
             tokens_before=self.before.tokens,
             tokens_after=self.after.tokens,

@@ -26,6 +26,10 @@ def number_word(value: int) -> bytes:
     return value.to_bytes(WORD_BYTES, "big")
 
 
+def word_number(word: bytes) -> int:
+    return int.from_bytes(word, "big")
+
+
 def address_word(address: Address) -> bytes:
     return bytes(WORD_BYTES - Address.LENGTH) + address.value
 

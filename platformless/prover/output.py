@@ -67,14 +67,15 @@ def show_estimate(output: Output, report: EstimateReport) -> None:
 
 
 def show_claim(output: Output, claim: SessionClaim) -> None:
+    terms = claim.terms
     table = Table(show_header=False, box=None)
-    table.add_row("session", f"{claim.session_id} on chain {claim.chain_id}")
-    table.add_row("marketplace", str(claim.marketplace))
-    table.add_row("host", str(claim.host))
-    table.add_row("client", str(claim.client))
-    table.add_row("model id", str(claim.model_id))
-    table.add_row("weights root", _or_none(claim.weights_root))
-    table.add_row("price", f"{claim.price} per 1,000 tokens, in base units of the payment token")
+    table.add_row("session", f"{terms.session_id} on chain {terms.chain_id}")
+    table.add_row("marketplace", str(terms.marketplace))
+    table.add_row("host", str(terms.host))
+    table.add_row("client", str(terms.client))
+    table.add_row("model id", str(terms.model_id))
+    table.add_row("weights root", _or_none(terms.weights_root))
+    table.add_row("price", f"{terms.price} per 1,000 tokens, in base units of the payment token")
     table.add_row("checkpoint", str(claim.checkpoint))
     table.add_row(
         "tokens", f"{claim.tokens:,} billed ({claim.tokens_before:,} to {claim.tokens_after:,})"

@@ -30,6 +30,7 @@ from platformless.protocol.digests import (
 )
 from platformless.protocol.header import SessionHeader
 from platformless.protocol.record import SessionRecord
+from platformless.protocol.terms import SessionTerms
 from platformless.protocol.transcript import Sampler
 
 MARKETPLACE = "0xD067719Ee4c514B5735d1aC0FfB46FECf2A9adA4"
@@ -62,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     model_path = Path(gguf_path)
-    header = SessionHeader(
+    terms = SessionTerms(
         chain_id=84532,
         marketplace=Address.from_hex(MARKETPLACE),
         session_id=1000,
@@ -71,9 +72,8 @@ def main() -> None:
         model_id=ModelId(keccak256(MODEL.encode())),
         weights_root=WeightsRoot.zero(),
         price=5000,
-        seed=Seed(secrets.token_bytes(32)),
-        salt=Salt(secrets.token_bytes(32)),
     )
+    header = SessionHeader(terms, Seed(secrets.token_bytes(32)), Salt(secrets.token_bytes(32)))
     entries = chat(model_path, header.seed, arguments.tokens, arguments.turn_tokens)
     checkpoint: dict[str, object] = {"first_entry": 0, "end_entry": len(entries)}
     document: dict[str, object] = {
@@ -90,14 +90,14 @@ def main() -> None:
             "keys": "host and client are the published accounts 1 and 2 of anvil",
         },
         "header": {
-            "chain_id": header.chain_id,
-            "marketplace": str(header.marketplace),
-            "session_id": str(header.session_id),
-            "host": str(header.host),
-            "client": str(header.client),
-            "model_id": str(header.model_id),
-            "weights_root": str(header.weights_root),
-            "price": str(header.price),
+            "chain_id": terms.chain_id,
+            "marketplace": str(terms.marketplace),
+            "session_id": str(terms.session_id),
+            "host": str(terms.host),
+            "client": str(terms.client),
+            "model_id": str(terms.model_id),
+            "weights_root": str(terms.weights_root),
+            "price": str(terms.price),
             "seed": str(header.seed),
             "salt": str(header.salt),
         },

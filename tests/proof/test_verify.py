@@ -61,7 +61,7 @@ def test_a_real_proof_is_accepted_and_reported(golden: bytes) -> None:
     assert report.claim == record.window(0).claim()
     assert report.claim.tokens == 1000
     assert report.steps == tuple(Step)
-    assert report.acknowledged_by == report.claim.client
+    assert report.acknowledged_by == report.claim.terms.client
     assert report.assurance.value == "accounting"
     assert {row.name: row.coverage.value for row in report.coverage} == {
         "token count": "proven",

@@ -20,7 +20,7 @@ from platformless.protocol.claim import SessionClaim
 from platformless.protocol.digests import Address, StateDigest
 from platformless.protocol.transcript import Tokens
 
-from ..samples import FIRST
+from ..samples import FIRST, TERMS
 from ..strategies import bytes20
 
 KEY = b"\x07" * 32
@@ -29,7 +29,8 @@ CLIENT = Address.from_hex(Account.from_key(KEY).address)
 
 @pytest.fixture(scope="module")
 def claim() -> SessionClaim:
-    return dataclasses.replace(FIRST.claim(), client=CLIENT)
+    first = FIRST.claim()
+    return dataclasses.replace(first, terms=dataclasses.replace(first.terms, client=CLIENT))
 
 
 def test_the_digest_is_that_of_eip_712(claim: SessionClaim) -> None:
@@ -52,11 +53,11 @@ def test_the_digest_is_that_of_eip_712(claim: SessionClaim) -> None:
         "domain": {
             "name": "Platformless AI",
             "version": "1",
-            "chainId": claim.chain_id,
-            "verifyingContract": str(claim.marketplace),
+            "chainId": claim.terms.chain_id,
+            "verifyingContract": str(claim.terms.marketplace),
         },
         "message": {
-            "sessionId": claim.session_id,
+            "sessionId": claim.terms.session_id,
             "tokens": claim.tokens_after,
             "state": claim.state_after.value,
         },
@@ -79,9 +80,9 @@ def test_the_client_is_recovered_from_its_signature(claim: SessionClaim) -> None
 @pytest.mark.parametrize(
     "change",
     [
-        {"chain_id": 1},
-        {"marketplace": Address(b"\x01" * 20)},
-        {"session_id": 1},
+        {"terms": dataclasses.replace(TERMS, client=CLIENT, chain_id=1)},
+        {"terms": dataclasses.replace(TERMS, client=CLIENT, marketplace=Address(b"\x01" * 20))},
+        {"terms": dataclasses.replace(TERMS, client=CLIENT, session_id=1)},
         {"tokens_after": Tokens(2**63)},
         {"state_after": StateDigest(b"\x01" * 32)},
     ],

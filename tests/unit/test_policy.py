@@ -35,11 +35,11 @@ def test_a_claim_that_is_expected_passes(claims: tuple[SessionClaim, SessionClai
     first, second = claims
     AllOf(
         (
-            ExpectedChain(second.chain_id),
-            ExpectedMarketplace(second.marketplace),
-            ExpectedSession(second.session_id),
-            ExpectedHost(second.host),
-            ExpectedClient(second.client),
+            ExpectedChain(second.terms.chain_id),
+            ExpectedMarketplace(second.terms.marketplace),
+            ExpectedSession(second.terms.session_id),
+            ExpectedHost(second.terms.host),
+            ExpectedClient(second.terms.client),
             ExpectedTokens(second.tokens_before, second.tokens_after),
             Follows(first),
         )

@@ -101,7 +101,7 @@ def test_nothing_follows_an_end(header: SessionHeader, entry: Entry) -> None:
 
 
 def test_a_state_refuses_the_header_of_another_session() -> None:
-    other = dataclasses.replace(HEADER, price=HEADER.price + 1)
+    other = dataclasses.replace(HEADER, seed=Seed(b"\x01" * 32))
     with pytest.raises(TranscriptError, match="another session"):
         State.initial(HEADER).append(other, our.END)
 
