@@ -48,13 +48,13 @@ class Step(IntEnum):
 
 
 _TITLES = {
-    Step.PARSE: "parse the bundle",
-    Step.RECEIPT_KIND: "receipt kind and proof system are allowed",
-    Step.IMAGE: "guest program is trusted",
-    Step.STARK: "proof holds for that guest and this claim",
-    Step.CLAIM: "decode the claim",
-    Step.EXPECTATION: "claim is the one expected",
-    Step.ACKNOWLEDGEMENT: "client's acknowledgement",
+    Step.PARSE: "bundle",
+    Step.RECEIPT_KIND: "receipt kind",
+    Step.IMAGE: "guest program",
+    Step.STARK: "proof",
+    Step.CLAIM: "claim",
+    Step.EXPECTATION: "expectations",
+    Step.ACKNOWLEDGEMENT: "acknowledgement",
 }
 
 

@@ -5,7 +5,6 @@ A rule that cannot be checked fails; there is no way to pass by leaving somethin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -96,21 +95,6 @@ class Follows:
         _same("checkpoint number", previous.checkpoint + 1, claim.checkpoint)
         _same("state before", previous.state_after, claim.state_before)
         _same("tokens before", previous.tokens_after, claim.tokens_before)
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    """Every rule, in order."""
-
-    rules: Sequence[ClaimPolicy]
-
-    def verify(self, claim: SessionClaim) -> None:
-        for rule in self.rules:
-            rule.verify(claim)
-
-
-ANY_CLAIM = AllOf(())
-"""No expectation."""
 
 
 @dataclass(frozen=True, slots=True)

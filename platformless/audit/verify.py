@@ -6,7 +6,7 @@ names the step, what was expected and what was got.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from .errors import (
     UnknownClaimKind,
     UntrustedImage,
 )
-from .policy import ANY_CLAIM, CHECKED_IF_PRESENT, Acknowledgement, ClaimPolicy
+from .policy import CHECKED_IF_PRESENT, Acknowledgement, ClaimPolicy
 from .release import trusted_images
 from .sandbox import ReceiptKinds, Verifier, released_verifier
 
@@ -46,8 +46,16 @@ class Policy:
     receipt_kinds: tuple[str, ...] = ("composite", "succinct", "groth16")
     images: Mapping[str, ImageId] = field(default_factory=trusted_images)
     """Guest that is trusted for each claim kind."""
-    claim: ClaimPolicy = ANY_CLAIM
+    expectations: Sequence[ClaimPolicy] = ()
     acknowledgement: Acknowledgement = CHECKED_IF_PRESENT
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """A step that passed, and what it showed: no more than was asked of it."""
+
+    step: Step
+    shown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ class VerificationReport:
     zkvm: str
     bundle_bytes: int
     acknowledged_by: Address | None
-    steps: tuple[Step, ...]
+    steps: tuple[StepReport, ...]
     fuel: int
     verifier_memory_bytes: int
 
@@ -79,7 +87,10 @@ class VerificationReport:
             "zkvm": self.zkvm,
             "bundle_bytes": self.bundle_bytes,
             "acknowledged_by": str(self.acknowledged_by) if self.acknowledged_by else None,
-            "steps": [{"step": step.value, "title": step.title} for step in self.steps],
+            "steps": [
+                {"step": passed.step.value, "title": passed.step.title, "shown": passed.shown}
+                for passed in self.steps
+            ],
         }
 
 
@@ -153,7 +164,8 @@ def verify_bundle(
         raise MalformedClaim(error.message, expected=error.expected, got=error.got) from error
 
     # Step 6: the claim against what the auditor expects.
-    policy.claim.verify(claim)
+    for expectation in policy.expectations:
+        expectation.verify(claim)
 
     # Step 7: the client's acknowledgement.
     acknowledged_by = policy.acknowledgement.verify(claim, bundle.acknowledgement_signature)
@@ -168,10 +180,29 @@ def verify_bundle(
         zkvm=bundle.zkvm,
         bundle_bytes=len(data),
         acknowledged_by=acknowledged_by,
-        steps=tuple(Step),
+        steps=_steps(bundle, claim, policy, acknowledged_by),
         fuel=usage.fuel,
         verifier_memory_bytes=usage.memory_bytes,
     )
+
+
+def _steps(
+    bundle: Bundle, claim: SessionClaim, policy: Policy, acknowledged_by: Address | None
+) -> tuple[StepReport, ...]:
+    """The steps of an accepted bundle."""
+    expected = len(policy.expectations)
+    shown = {
+        Step.PARSE: f"{bundle.claim_kind} claim, bundle format {bundle.format}",
+        Step.RECEIPT_KIND: f"{bundle.receipt_kind}, {bundle.zkvm}",
+        Step.IMAGE: f"trusted: {bundle.image}",
+        Step.STARK: f"holds for this program and claim, {len(bundle.receipt):,} bytes",
+        Step.CLAIM: f"{claim.tokens:,} tokens in checkpoint {claim.checkpoint}",
+        Step.EXPECTATION: f"met: {expected}" if expected else "nothing was expected",
+        Step.ACKNOWLEDGEMENT: f"signed by {acknowledged_by}"
+        if acknowledged_by
+        else "no signature, and none required",
+    }
+    return tuple(StepReport(step, shown[step]) for step in Step)
 
 
 def claim_to_json(claim: SessionClaim) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import typer
 from ..audit.errors import Rejection
 from ..audit.policy import (
     Acknowledgement,
-    AllOf,
     ClaimPolicy,
     ExpectedChain,
     ExpectedClient,
@@ -176,7 +175,7 @@ def verify(
         if expect_tokens is not None:
             rules.append(_token_range(expect_tokens))
         policy = Policy(
-            claim=AllOf(rules), acknowledgement=Acknowledgement(require_acknowledgement)
+            expectations=rules, acknowledgement=Acknowledgement(require_acknowledgement)
         )
         report = verify_bundle(_read(bundle), policy)
         if as_json:

@@ -50,9 +50,17 @@ def _plain(value: object) -> str:
     return str(value).replace("[", r"\[")
 
 
+def _facts() -> Table:
+    """A table of names and values; long values are folded, never cut."""
+    table = Table(show_header=False, box=None)
+    table.add_column()
+    table.add_column(overflow="fold")
+    return table
+
+
 def show_estimate(output: Output, report: EstimateReport) -> None:
     execution = report.execution
-    table = Table(show_header=False, box=None)
+    table = _facts()
     table.add_row("tokens billed", f"{report.claim.tokens:,}")
     table.add_row("user cycles", f"{execution.user_cycles:,}")
     table.add_row("paging cycles", f"{execution.paging_cycles:,}")
@@ -68,7 +76,7 @@ def show_estimate(output: Output, report: EstimateReport) -> None:
 
 def show_claim(output: Output, claim: SessionClaim) -> None:
     terms = claim.terms
-    table = Table(show_header=False, box=None)
+    table = _facts()
     table.add_row("session", f"{terms.session_id} on chain {terms.chain_id}")
     table.add_row("marketplace", str(terms.marketplace))
     table.add_row("host", str(terms.host))
@@ -95,13 +103,16 @@ def _or_none(digest: Any) -> str:
 def show_verification(output: Output, report: VerificationReport) -> None:
     show_claim(output, report.claim)
     output.line("")
-    for step in report.steps:
-        output.line(f"  step {step.value}  [green]ok[/]  {step.title}")
+    steps = Table(show_header=False, box=None)
+    for _ in range(3):
+        steps.add_column(no_wrap=True)
+    steps.add_column(overflow="fold")
+    for passed in report.steps:
+        steps.add_row(f"step {passed.step.value}", "[green]ok[/]", passed.step.title, passed.shown)
+    output.console.print(steps)
     output.line("")
     show_coverage(output, report.coverage)
     output.line("")
-    acknowledged = report.acknowledged_by
-    output.line(f"acknowledged by the client: {acknowledged or 'no signature in the bundle'}")
     output.line(
         f"proof {report.proof_hash}, {report.receipt_kind} receipt, {report.bundle_bytes:,} bytes"
     )

@@ -8,7 +8,6 @@ import pytest
 
 from platformless.audit.errors import UnexpectedClaim
 from platformless.audit.policy import (
-    AllOf,
     ClaimPolicy,
     ExpectedChain,
     ExpectedClient,
@@ -33,17 +32,17 @@ def claims() -> tuple[SessionClaim, SessionClaim]:
 
 def test_a_claim_that_is_expected_passes(claims: tuple[SessionClaim, SessionClaim]) -> None:
     first, second = claims
-    AllOf(
-        (
-            ExpectedChain(second.terms.chain_id),
-            ExpectedMarketplace(second.terms.marketplace),
-            ExpectedSession(second.terms.session_id),
-            ExpectedHost(second.terms.host),
-            ExpectedClient(second.terms.client),
-            ExpectedTokens(second.tokens_before, second.tokens_after),
-            Follows(first),
-        )
-    ).verify(second)
+    rules: tuple[ClaimPolicy, ...] = (
+        ExpectedChain(second.terms.chain_id),
+        ExpectedMarketplace(second.terms.marketplace),
+        ExpectedSession(second.terms.session_id),
+        ExpectedHost(second.terms.host),
+        ExpectedClient(second.terms.client),
+        ExpectedTokens(second.tokens_before, second.tokens_after),
+        Follows(first),
+    )
+    for rule in rules:
+        rule.verify(second)
 
 
 OTHER = Address(b"\xee" * 20)
@@ -64,7 +63,7 @@ def test_each_expectation_names_what_differs(
     claims: tuple[SessionClaim, SessionClaim], rule: ClaimPolicy, what: str
 ) -> None:
     with pytest.raises(UnexpectedClaim, match=what) as caught:
-        AllOf((rule,)).verify(claims[1])
+        rule.verify(claims[1])
     assert caught.value.expected is not None
     assert caught.value.got is not None
 
