@@ -22,6 +22,37 @@ def seal_range(receipt: bytes) -> range:
     return range(SEAL_AT, SEAL_AT + 4 * words)
 
 
+_HASH_FUNCTION = struct.pack("<Q", 9) + b"poseidon2"
+
+
+def split_segments(receipt: bytes, parameters: bytes) -> tuple[bytes, list[bytes], bytes]:
+    """The variant, the segments, and what follows them: no assumptions, and `parameters`.
+
+    A segment is its seal, its index and the name of its hash function, then fields of no fixed
+    length; so a segment ends where the next seal's length stands, found by the text after it.
+    """
+    tail = struct.pack("<Q", 0) + parameters
+    assert receipt.endswith(tail)
+    end = len(receipt) - len(tail)
+    [count] = struct.unpack_from("<Q", receipt, 4)
+    starts = [_SEAL_LENGTH_AT]
+    while len(starts) < count:
+        at = starts[-1]
+        while not _is_segment(receipt, at := at + 1, len(starts)):
+            pass
+        starts.append(at)
+    ends = [*starts[1:], end]
+    return receipt[:4], [receipt[a:b] for a, b in zip(starts, ends, strict=True)], tail
+
+
+def _is_segment(receipt: bytes, at: int, index: int) -> bool:
+    """Whether segment number `index` begins at `at`."""
+    [words] = struct.unpack_from("<Q", receipt, at)
+    after = at + 8 + 4 * words
+    label = struct.pack("<I", index) + _HASH_FUNCTION
+    return after < len(receipt) and receipt[after : after + len(label)] == label
+
+
 def fake_receipt(image_id: bytes, journal: bytes) -> bytes:
     """What RISC Zero's dev mode makes: the right claim, and no proof of it."""
     return struct.pack("<II", FAKE, 1) + _ok_claim_digest(image_id, journal)

@@ -84,13 +84,22 @@ def test_the_weak_guest_bills_what_the_trusted_one_does_not(execute: Execute) ->
 
 
 def test_a_small_memory_budget_cuts_a_run_into_segments(execute: Execute) -> None:
-    execution = execute(window_of(4000, 10).witness(), memory_bytes=400 << 20)
-    assert execution.segments > 1
-    assert max(execution.segment_po2) <= 15
+    execution = execute(window_of(16000, 20).witness(), memory_bytes=700 << 20)
+    assert 2 <= execution.segments <= 8
+    assert max(execution.segment_po2) == 16
 
 
-def test_a_budget_for_no_segment_is_refused(execute: Execute) -> None:
+def test_a_run_that_fits_one_segment_is_never_cut(execute: Execute) -> None:
+    """4,000 tokens fill most of a segment of 2^16, the largest that this budget allows."""
+    execution = execute(window_of(4000, 10).witness(), memory_bytes=700 << 20)
+    assert execution.segment_po2 == [16]
+
+
+@pytest.mark.parametrize(("tokens", "budget"), [(10, 1 << 20), (4000, 400 << 20)])
+def test_a_budget_for_no_segment_is_refused(execute: Execute, tokens: int, budget: int) -> None:
     with pytest.raises(ProverRefused) as caught:
-        execute(window_of(10).witness(), memory_bytes=1 << 20)
+        execute(window_of(tokens).witness(), memory_bytes=budget)
     assert caught.value.prover_code == "STP-010"
-    assert caught.value.got == 1 << 20
+    assert caught.value.got == budget
+    needed = int(str(caught.value.expected))
+    assert execute(window_of(tokens).witness(), memory_bytes=needed).segments == 1

@@ -8,20 +8,22 @@ use anyhow::Context;
 use base64::{engine::general_purpose::STANDARD, Engine};
 use risc0_zkvm::{
     get_prover_server, sha::Digest, ExecutorEnv, ExecutorImpl, InnerReceipt, ProverOpts, Segment,
-    Session, SessionEvents, VerifierContext,
+    SegmentRef, Session, SessionEvents, VerifierContext,
 };
 use serde_json::{json, Value};
 
 use crate::images;
 use crate::message::{say_event, Fault, Job, ReceiptKind};
 
-/// Smallest and largest segment: log2 of its cycles.
-const MIN_PO2: u32 = 14;
+/// Largest segment that RISC Zero verifies by default: log2 of its cycles.
 const MAX_PO2: u32 = 22;
+/// Smallest limit at which a run can be cut. The executor cuts 25,000 cycles before the limit; below
+/// this one a segment would hold little but its own paging.
+const MIN_CUT_PO2: u32 = 16;
 /// Memory that the CPU prover takes for each cycle of a segment, and what it takes besides;
 /// measured by `benchmarks/proof_core.py`.
-pub const BYTES_PER_CYCLE: u64 = 9_600;
-pub const BYTES_FIXED: u64 = 64 << 20;
+const BYTES_PER_CYCLE: u64 = 9_600;
+const BYTES_FIXED: u64 = 64 << 20;
 /// A guest that runs longer is refused: an hour of proving.
 const MAX_CYCLES: u64 = 1 << 28;
 
@@ -30,18 +32,14 @@ pub fn succinct_available() -> bool {
     risc0_circuit_recursion::prove::zkr::get_zkr("join.zkr", 18).is_ok()
 }
 
-/// Largest segment (log2 of its cycles) whose proof fits `memory_bytes`.
-pub fn largest_po2(memory_bytes: u64) -> Result<u32, Fault> {
-    let fits = |po2: &u32| (BYTES_PER_CYCLE << po2) + BYTES_FIXED <= memory_bytes;
-    (MIN_PO2..=MAX_PO2).rev().find(fits).ok_or_else(|| {
-        Fault::new("STP-010", "memory budget too small for any segment")
-            .because((BYTES_PER_CYCLE << MIN_PO2) + BYTES_FIXED, memory_bytes)
-    })
+/// Memory that the proof of a segment of `2^po2` cycles takes.
+fn memory_for(po2: u32) -> u64 {
+    (BYTES_PER_CYCLE << po2) + BYTES_FIXED
 }
 
 struct Run {
     session: Session,
-    segment_po2: Vec<usize>,
+    segment_po2: Vec<u32>,
     image_id: [u8; 32],
 }
 
@@ -51,18 +49,42 @@ fn run(job: &Job) -> Result<Run, Fault> {
     let witness = STANDARD
         .decode(&job.witness)
         .map_err(|e| Fault::new("STP-007", format!("witness is not base64: {e}")))?;
-    let limit = largest_po2(job.memory_bytes)?;
-    let session = execute_guest(&program, &witness, limit)
-        .map_err(|e| Fault::new("STP-011", format!("the guest refused the witness: {e:#}")))?;
-    let mut segment_po2 = Vec::new();
-    for segment in &session.segments {
-        let segment = segment.resolve().map_err(internal)?;
-        segment_po2.push(segment.po2());
-    }
+    let (session, segment_po2) = fitting_session(&program, &witness, job.memory_bytes)?;
     Ok(Run { session, segment_po2, image_id })
 }
 
-/// Runs the guest; a segment takes the smallest power of two that holds its cycles, up to `limit`.
+/// Runs the guest so that each segment's proof fits `memory_bytes`: in one segment of the smallest
+/// power of two that holds it, or, where that is too large, cut into segments that fit.
+fn fitting_session(
+    program: &[u8],
+    witness: &[u8],
+    memory_bytes: u64,
+) -> Result<(Session, Vec<u32>), Fault> {
+    let refused = |e| Fault::new("STP-011", format!("the guest refused the witness: {e:#}"));
+    let whole = execute_guest(program, witness, MAX_PO2).map_err(refused)?;
+    let sizes = segment_sizes(&whole)?;
+    if let [po2] = sizes[..] {
+        if memory_for(po2) <= memory_bytes {
+            return Ok((whole, sizes));
+        }
+    }
+    let fits = |po2: &u32| memory_for(*po2) <= memory_bytes;
+    let Some(limit) = (MIN_CUT_PO2..=MAX_PO2).rev().find(fits) else {
+        let least = sizes.iter().map(|po2| (*po2).min(MIN_CUT_PO2)).max().unwrap_or(MIN_CUT_PO2);
+        return Err(Fault::new("STP-010", "memory budget too small for a segment of this run")
+            .because(memory_for(least), memory_bytes));
+    };
+    let session = execute_guest(program, witness, limit).map_err(refused)?;
+    let sizes = segment_sizes(&session)?;
+    Ok((session, sizes))
+}
+
+fn segment_sizes(session: &Session) -> Result<Vec<u32>, Fault> {
+    let size = |segment: &Box<dyn SegmentRef>| segment.resolve().map(|whole| whole.po2() as u32);
+    session.segments.iter().map(size).collect::<anyhow::Result<_>>().map_err(internal)
+}
+
+/// Runs the guest, in segments of at most `2^limit` cycles.
 fn execute_guest(program: &[u8], witness: &[u8], limit: u32) -> anyhow::Result<Session> {
     let mut builder = ExecutorEnv::builder();
     builder.write_slice(witness).segment_limit_po2(limit).session_limit(Some(MAX_CYCLES));
@@ -90,7 +112,7 @@ fn describe(run: &Run) -> Value {
         "paging_cycles": run.session.paging_cycles,
         "reserved_cycles": run.session.reserved_cycles,
         "total_cycles": run.session.total_cycles,
-        "memory_bytes": run.segment_po2.iter().max().map_or(0, |po2| (BYTES_PER_CYCLE << po2) + BYTES_FIXED),
+        "memory_bytes": run.segment_po2.iter().max().map_or(0, |po2| memory_for(*po2)),
     })
 }
 
