@@ -31,8 +31,9 @@ cuda_toolkit() {
 cuda_toolkit
 # nvcc calls the host compiler too, which must be the plain one.
 export CXX=${PROVER_CXX:-$CXX}
-export CUDA_PATH=$TOOLKIT PATH=$TOOLKIT/bin:$PATH
+export CUDA_PATH=$TOOLKIT PATH=$TOOLKIT/bin:$PATH NVCC=$ROOT/tools/nvcc.sh
 export NVCC_PREPEND_FLAGS="-L$TOOLKIT/lib64"
+export NVCC_UNUSED_FLAGS="$NVCC_PREPEND_FLAGS -gencode arch=compute_80,code=sm_80"
 for architecture in $CUDA_ARCHITECTURES; do
     NVCC_PREPEND_FLAGS+=" -gencode arch=compute_$architecture,code=sm_$architecture"
 done

@@ -45,6 +45,13 @@ def split_segments(receipt: bytes, parameters: bytes) -> tuple[bytes, list[bytes
     return receipt[:4], [receipt[a:b] for a, b in zip(starts, ends, strict=True)], tail
 
 
+def renumbered(segment: bytes, index: int) -> bytes:
+    """The segment with another index."""
+    [words] = struct.unpack_from("<Q", segment)
+    at = 8 + 4 * words
+    return segment[:at] + struct.pack("<I", index) + segment[at + 4 :]
+
+
 def _is_segment(receipt: bytes, at: int, index: int) -> bool:
     """Whether segment number `index` begins at `at`."""
     [words] = struct.unpack_from("<Q", receipt, at)

@@ -9,7 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from platformless.audit.errors import InvalidSeal, MalformedReceipt, Rejection
+from platformless.audit.errors import (
+    GuestFailed,
+    ImageMismatch,
+    InvalidSeal,
+    MalformedReceipt,
+    Rejection,
+)
 from platformless.audit.sandbox import Verifier
 from platformless.audit.verify import verify_bundle
 from platformless.protocol.bundle import Bundle
@@ -18,11 +24,11 @@ from platformless.prover.process import StarkProver
 from platformless.prover.proof import ProofReport, prove_window
 
 from ..samples import window_of
-from .receipts import split_segments
+from .receipts import renumbered, split_segments
 
-WINDOW = window_of(2000, 6)
-BUDGET_BYTES = 400 << 20
-"""Room for segments of 2^15 cycles."""
+WINDOW = window_of(7150, 10)
+BUDGET_BYTES = 700 << 20
+"""Room for segments of 2^16 cycles; in one segment the run would take 2^17."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,7 @@ def proven(prover_binary: Path) -> tuple[ProofReport, list[Progress]]:
 
 def test_several_segments_prove_one_claim(proven: tuple[ProofReport, list[Progress]]) -> None:
     report, events = proven
-    assert report.proof.segments == len(report.proof.segment_po2) > 1
+    assert report.proof.segments == len(report.proof.segment_po2) == 2
     assert report.verification.claim == WINDOW.claim()
     assert report.proof.peak_memory_bytes < BUDGET_BYTES
     assert isinstance(events[0], Executed)
@@ -55,20 +61,21 @@ def test_segments_cannot_be_dropped_swapped_or_repeated(
 ) -> None:
     bundle = Bundle.decode(proven[0].data)
     head, segments, tail = split_segments(bundle.receipt, bundle.verifier_parameters)
-    assert len(segments) == proven[0].proof.segments
-    arrangements = [
-        segments[:-1],
-        segments[1:],
-        segments[::-1],
-        [*segments, segments[-1]],
-        [segments[0], *segments],
-        [],
+    first, last = segments
+    arrangements: list[tuple[list[bytes], type[Rejection]]] = [
+        ([first], GuestFailed),
+        ([last], MalformedReceipt),
+        ([renumbered(last, 0)], ImageMismatch),
+        ([last, first], MalformedReceipt),
+        ([renumbered(last, 0), renumbered(first, 1)], InvalidSeal),
+        ([first, last, last], MalformedReceipt),
+        ([first, renumbered(first, 1), renumbered(last, 2)], InvalidSeal),
+        ([], InvalidSeal),
     ]
-    for arranged in arrangements:
+    for arranged, error in arrangements:
         receipt = head + struct.pack("<Q", len(arranged)) + b"".join(arranged) + tail
         forged = msgspec.structs.replace(bundle, receipt=receipt).encode()
-        with pytest.raises(Rejection) as caught:
+        with pytest.raises(error):
             verify_bundle(forged, verifier=verifier)
-        assert isinstance(caught.value, (InvalidSeal, MalformedReceipt))
     # The pieces put together as they were are the receipt.
     assert head + struct.pack("<Q", len(segments)) + b"".join(segments) + tail == bundle.receipt
