@@ -22,6 +22,8 @@ check: setup ## formatting, lint, types, import direction
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	cd guest && cargo fmt --all --check
+	cd guest/programs && cargo fmt --all --check
 
 setup: ## make the Python environment (.venv)
 	@tools/environment.sh

@@ -113,6 +113,10 @@ def show_verification(output: Output, report: VerificationReport) -> None:
     output.line("")
     show_coverage(output, report.coverage)
     output.line("")
+    show_acceptance(output, report)
+
+
+def show_acceptance(output: Output, report: VerificationReport) -> None:
     output.line(
         f"proof {report.proof_hash}, {report.receipt_kind} receipt, {report.bundle_bytes:,} bytes"
     )
@@ -131,14 +135,16 @@ def show_coverage(output: Output, coverage: tuple[Component, ...]) -> None:
 
 
 def show_proof(output: Output, report: ProofReport) -> None:
-    show_verification(output, report.verification)
     proof = report.proof
+    verification = report.verification
     if report.requested_receipt_kind != proof.receipt_kind:
         output.line(
             f"[yellow]{report.requested_receipt_kind} was asked for; this binary has no recursion "
             f"programs and made a {proof.receipt_kind} receipt[/]"
         )
     output.line(
-        f"proven in {proof.prove_seconds:.1f} s on {report.device}, "
+        f"proven: {verification.claim.tokens:,} tokens of checkpoint "
+        f"{verification.claim.checkpoint}, in {proof.prove_seconds:.1f} s on {report.device}, "
         f"{proof.total_cycles:,} cycles, {proof.peak_memory_bytes / 2**20:.0f} MiB"
     )
+    show_acceptance(output, verification)

@@ -42,7 +42,7 @@ from platformless.protocol.claim import CLAIM_WORDS, SessionClaim
 from platformless.protocol.digests import ImageId
 from platformless.protocol.record import SessionRecord
 
-from .conftest import RECORD, WEAK_BUNDLE
+from .conftest import BUNDLE, RECORD, WEAK_BUNDLE
 from .receipts import FAKE, GROTH16, SUCCINCT, fake_receipt, seal_range
 
 
@@ -361,6 +361,17 @@ def test_threads_verify_in_parallel(golden: bytes, verifier: Verifier) -> None:
 def test_a_verification_stays_small(golden: bytes, verifier: Verifier) -> None:
     report = verify_bundle(golden, verifier=verifier)
     assert report.verifier_memory_bytes < 50 << 20
+
+
+def test_verification_works_without_a_home_folder() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "platformless.prover", "verify", str(BUNDLE)],
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_running_out_of_fuel_is_a_rejection(
