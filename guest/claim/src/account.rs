@@ -8,8 +8,8 @@ use crate::layout::{claim, entry, header, kind, prologue, Witness, BLOCK_WORDS, 
 
 /// Recomputes the transcript that `witness` describes and writes its claim to `journal`.
 ///
-/// `journal` must hold zeros. `chunk` is working memory; `salt_kept` receives the session's salt, for the caller to leave
-/// untouched, so that the memory of the guest is unguessable at the end of every segment.
+/// `journal` must hold zeros. `chunk` is working memory. `salt_kept` receives the session's salt, for
+/// the caller to leave untouched: memory is unguessable then at the end of every segment.
 ///
 /// # Errors
 /// A [`Fault`] for the first rule that the witness breaks; `journal` is then meaningless.
@@ -44,8 +44,8 @@ pub fn account<S: Sha, W: Witness>(
         transcript.state(sha, &mut state);
     }
 
-    journal[6] = claim::SESSION_KIND.swap_bytes();
-    journal[7] = claim::VERSION.swap_bytes();
+    journal[claim::KIND_AND_VERSION * 8 + 6] = claim::SESSION_KIND.swap_bytes();
+    journal[claim::KIND_AND_VERSION * 8 + 7] = claim::VERSION.swap_bytes();
     put(journal, claim::HEADER_DIGEST, &header_digest);
     // Chain id to price stand in the claim as they stand in the header.
     for word in 0..=header::PRICE {
