@@ -17,26 +17,24 @@ if [ "$device" = cuda ]; then
     . "$ROOT/tools/cuda.sh"
 fi
 
-# Poseidon2 and the transforms are a third faster with this machine's vector instructions; a cache
-# folder that moves to another machine must not serve its binaries there.
+# A proof is 13 % faster with this machine's vector instructions (docs/benchmarks.md); a cache folder
+# that moves to another machine must not serve its binaries there.
 if [ "${PORTABLE:-0}" = 1 ]; then
     target=portable
 else
     export RUSTFLAGS="${RUSTFLAGS:-} -C target-cpu=native"
     target=$(grep -m 1 '^flags' /proc/cpuinfo | sha256sum | cut -c 1-8)
 fi
-export CARGO_TARGET_DIR=$PLATFORMLESS_CACHE/target-$device-$target
-
+# With and without the recursion programs are two builds: the one without leaves an empty file in
+# their place, which the other would take for them.
 if [ -n "${RECURSION_SRC_PATH:-}" ] || [ "${FETCH_RECURSION:-0}" = 1 ]; then
     capability="composite and succinct"
-    # A build without the programs left an empty file, which would be taken for them.
-    find "$CARGO_TARGET_DIR" -path '*risc0-circuit-recursion-*/out/recursion_zkr.zip' -size 0 \
-        -delete 2>/dev/null || true
+    target=$target-recursion
 else
     capability="composite only; see docs/development.md for succinct"
-    export DOCS_RS=1
-    export PROVER_WITHOUT_RECURSION=1
+    export DOCS_RS=1 PROVER_WITHOUT_RECURSION=1
 fi
+export CARGO_TARGET_DIR=$PLATFORMLESS_CACHE/target-$device-$target
 
 say "building $name (receipts: $capability)"
 cargo build "${options[@]}"
