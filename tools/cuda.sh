@@ -28,6 +28,8 @@ cuda_toolkit() {
     printf '%s' "$wanted" >"$TOOLKIT/installed.sha256"
 }
 
+# RISC Zero's Groth16 crate, which its CUDA feature brings in, generates code with protoc.
+need protoc protobuf-compiler
 cuda_toolkit
 # nvcc calls the host compiler too, which must be the plain one.
 export CXX=${PROVER_CXX:-$CXX}
