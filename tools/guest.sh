@@ -54,6 +54,7 @@ CARGO_HOME_PATH=${CARGO_HOME:-$HOME/.cargo}
 # Neither the checkout's folder nor the user's may show in an id.
 REMAP=("--remap-path-prefix=$ROOT/guest=/guest" "--remap-path-prefix=$CARGO_HOME_PATH=/cargo"
     "--remap-path-prefix=$LIBRARY=/rust-src" "-Zlocation-detail=none")
+export RUSTC_WRAPPER=$ROOT/tools/rustc.sh
 export RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT=$LIBRARY
 unset RUSTFLAGS
 
