@@ -32,6 +32,6 @@ need_compiler() {
     command -v cargo >/dev/null || fail "cargo is missing: install Rust 1.95 or newer"
     if [ -z "${CC:-}" ]; then
         need clang++-19 clang-19
-        export CC=clang-19 CXX=$ROOT/tools/cxx.sh PROVER_CXX=clang++-19
+        export CC=clang-19 CXX=clang++-19
     fi
 }

@@ -31,8 +31,6 @@ cuda_toolkit() {
 # RISC Zero's Groth16 crate, which its CUDA feature brings in, generates code with protoc.
 need protoc protobuf-compiler
 cuda_toolkit
-# nvcc calls the host compiler too, which must be the plain one.
-export CXX=${PROVER_CXX:-$CXX}
 export CUDA_PATH=$TOOLKIT PATH=$TOOLKIT/bin:$PATH NVCC=$ROOT/tools/nvcc.sh
 export NVCC_PREPEND_FLAGS="-L$TOOLKIT/lib64"
 export NVCC_UNUSED_FLAGS="$NVCC_PREPEND_FLAGS -gencode arch=compute_80,code=sm_80"

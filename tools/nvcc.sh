@@ -1,5 +1,5 @@
 #!/bin/sh
-# nvcc for the prover's build: leaves out, or does not optimise, kernels that are never called.
+# nvcc for the prover's CUDA build: leaves out, or does not optimise, kernels that are never called.
 here=$(dirname "$0")
 case $PWD in
 *risc0-circuit-keccak-sys-*)

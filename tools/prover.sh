@@ -32,12 +32,15 @@ if [ -n "${RECURSION_SRC_PATH:-}" ] || [ "${FETCH_RECURSION:-0}" = 1 ]; then
     target=$target-recursion
 else
     capability="composite only; see docs/development.md for succinct"
-    export DOCS_RS=1 PROVER_WITHOUT_RECURSION=1
+    export DOCS_RS=1
+    export PROVER_WITHOUT_RECURSION=1
 fi
 export CARGO_TARGET_DIR=$PLATFORMLESS_CACHE/target-$device-$target
 
 say "building $name (receipts: $capability)"
-cargo build "${options[@]}"
+# A build script that finds the empty file of an earlier run removes it and tries to download; when
+# it runs again it makes the empty file anew. So a second try is enough.
+cargo build "${options[@]}" || { [ -n "${DOCS_RS:-}" ] && cargo build "${options[@]}"; }
 mkdir -p "$PLATFORMLESS_CACHE/bin"
 cp "$CARGO_TARGET_DIR/release/stark-prover" "$PLATFORMLESS_CACHE/bin/.$name.new"
 mv "$PLATFORMLESS_CACHE/bin/.$name.new" "$PLATFORMLESS_CACHE/bin/$name"
