@@ -38,9 +38,14 @@ fi
 export CARGO_TARGET_DIR=$PLATFORMLESS_CACHE/target-$device-$target
 
 say "building $name (receipts: $capability)"
-# A build script that finds the empty file of an earlier run removes it and tries to download; when
-# it runs again it makes the empty file anew. So a second try is enough.
-cargo build "${options[@]}" || { [ -n "${DOCS_RS:-}" ] && cargo build "${options[@]}"; }
+# The build script of the recursion programs makes its empty file only where there is none, and tries
+# to download when it runs a second time. Then its folder is removed, and it runs as the first time.
+cargo build "${options[@]}" || {
+    [ -n "${DOCS_RS:-}" ] || exit 1
+    say "once more, without what is left of the last build of risc0-circuit-recursion"
+    rm -rf "$CARGO_TARGET_DIR"/release/build/risc0-circuit-recursion-[0-9a-f]*
+    cargo build "${options[@]}"
+}
 mkdir -p "$PLATFORMLESS_CACHE/bin"
 cp "$CARGO_TARGET_DIR/release/stark-prover" "$PLATFORMLESS_CACHE/bin/.$name.new"
 mv "$PLATFORMLESS_CACHE/bin/.$name.new" "$PLATFORMLESS_CACHE/bin/$name"
