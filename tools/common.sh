@@ -27,7 +27,7 @@ need() {
     fail "$1 is missing: install the Debian package $2 (apt-get install $2)"
 }
 
-# Compiler of the prover's C++: clang 19 compiles it five times faster than gcc 12, and to faster code.
+# Compiler of the prover's C++: clang 19 takes minutes where Debian's gcc takes half an hour.
 need_compiler() {
     command -v cargo >/dev/null || fail "cargo is missing: install Rust 1.95 or newer"
     if [ -z "${CC:-}" ]; then

@@ -1,5 +1,5 @@
 // Stands for RISC Zero's Keccak kernels in our CUDA build: no guest here calls that circuit, and its
-// kernels take an hour to compile. Whoever calls it gets an error, as the real functions give one.
+// kernels would take about an hour to compile. Whoever calls it gets an error, as the real functions give one.
 
 #include <cstring>
 
