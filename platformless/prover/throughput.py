@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from ..files import write_atomically
-from .binary import cache_folder
+from ..places import cache_folder
 
 REFERENCE_CYCLES_PER_SECOND = {"cpu": 2_500.0}
 """Measured by benchmarks/proof_core.py on two cores of an AMD EPYC (docs/benchmarks.md)."""

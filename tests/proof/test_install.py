@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from platformless.prover.binary import cache_folder
+from platformless.places import cache_folder
 
 from .conftest import BUNDLE
 

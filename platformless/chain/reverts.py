@@ -1,0 +1,275 @@
+"""What a revert means: from the bytes a contract gives back to an error of our tree.
+
+The contracts revert with short texts, OpenZeppelin's libraries with custom errors. The texts were
+shortened in February 2026; both generations are known here. A text that is not known becomes a
+plain `ContractRefused`, which carries it.
+
+ContractRefused             CHN-200
+├── NotTheHost              CHN-201   permanent
+├── SessionNotActive        CHN-202   permanent
+├── ClaimTooSmall           CHN-203   permanent
+├── FirstClaimTooSmall      CHN-204   permanent
+├── ClaimsTooFast           CHN-205   wait until the rate limit allows so many tokens
+├── DepositExceeded         CHN-206   permanent
+├── ProofHashUsed           CHN-207   permanent
+├── DisputeWindowOpen       CHN-208   wait until the dispute window is over
+├── NotAParty               CHN-209   permanent
+├── SessionNotTimedOut      CHN-210   wait until its proof timeout or its longest duration
+├── ContractPaused          CHN-211   retry later
+├── HostNotAvailable        CHN-212   permanent
+├── ModelNotAvailable       CHN-213   permanent
+├── PriceRefused            CHN-214   permanent
+├── DepositOutOfRange       CHN-215   permanent
+├── TermsOutOfRange         CHN-216   permanent
+├── TokenNotAccepted        CHN-217   permanent
+├── BalanceTooLow           CHN-218   retry later
+├── NotAuthorised           CHN-219   permanent
+├── NoSuchProof             CHN-220   permanent
+├── RegistrationRefused     CHN-221   permanent
+└── ProposalRefused         CHN-222   permanent
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from eth_abi import decode
+from eth_abi.exceptions import DecodingError
+
+from ..protocol.digests import keccak256
+from .abi import CONTRACTS, load_abi
+from .errors import ContractRefused, Disposition
+
+_ERROR = bytes.fromhex("08c379a0")  # Error(string)
+_PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
+NO_REASON = "no reason given"
+
+
+class NotTheHost(ContractRefused):
+    code = "CHN-201"
+    rule = "only the session's host may do this"
+
+
+class SessionNotActive(ContractRefused):
+    code = "CHN-202"
+    rule = "the session is over"
+
+
+class ClaimTooSmall(ContractRefused):
+    code = "CHN-203"
+    rule = "a proof must claim the marketplace's minimum of tokens"
+
+
+class FirstClaimTooSmall(ContractRefused):
+    code = "CHN-204"
+    rule = "the first proof of a session must claim its proof interval"
+
+
+class ClaimsTooFast(ContractRefused):
+    code = "CHN-205"
+    rule = "more tokens than the rate limit allows since the last proof"
+    disposition = Disposition.WAIT_UNTIL
+
+
+class DepositExceeded(ContractRefused):
+    code = "CHN-206"
+    rule = "more tokens than the deposit pays for"
+
+
+class ProofHashUsed(ContractRefused):
+    code = "CHN-207"
+    rule = "the proof hash was used before"
+
+
+class DisputeWindowOpen(ContractRefused):
+    code = "CHN-208"
+    rule = "the host must wait for the end of the dispute window"
+    disposition = Disposition.WAIT_UNTIL
+
+
+class NotAParty(ContractRefused):
+    code = "CHN-209"
+    rule = "only the session's client or host may do this"
+
+
+class SessionNotTimedOut(ContractRefused):
+    code = "CHN-210"
+    rule = "the session has not timed out"
+    disposition = Disposition.WAIT_UNTIL
+
+
+class ContractPaused(ContractRefused):
+    code = "CHN-211"
+    rule = "the contract is paused"
+    disposition = Disposition.RETRY_LATER
+
+
+class HostNotAvailable(ContractRefused):
+    code = "CHN-212"
+    rule = "the host is not registered and active"
+
+
+class ModelNotAvailable(ContractRefused):
+    code = "CHN-213"
+    rule = "the model is not approved, or not this host's"
+
+
+class PriceRefused(ContractRefused):
+    code = "CHN-214"
+    rule = "the price is not one that the host or the registry allows"
+
+
+class DepositOutOfRange(ContractRefused):
+    code = "CHN-215"
+    rule = "the deposit is too small or too large"
+
+
+class TermsOutOfRange(ContractRefused):
+    code = "CHN-216"
+    rule = "duration, proof interval or proof timeout out of range"
+
+
+class TokenNotAccepted(ContractRefused):
+    code = "CHN-217"
+    rule = "the marketplace does not take this token here"
+
+
+class BalanceTooLow(ContractRefused):
+    code = "CHN-218"
+    rule = "not enough balance or allowance"
+    disposition = Disposition.RETRY_LATER
+
+
+class NotAuthorised(ContractRefused):
+    code = "CHN-219"
+    rule = "the account has not the right to do this"
+
+
+class NoSuchProof(ContractRefused):
+    code = "CHN-220"
+    rule = "the session has no proof of this number"
+
+
+class RegistrationRefused(ContractRefused):
+    code = "CHN-221"
+    rule = "the registry refuses the registration or its change"
+
+
+class ProposalRefused(ContractRefused):
+    code = "CHN-222"
+    rule = "the registry refuses the model or the proposal"
+
+
+_REASONS: dict[type[ContractRefused], tuple[str, ...]] = {
+    NotTheHost: ("Not host", "Only host can submit proof"),
+    SessionNotActive: ("Session not active", "Not active"),
+    ClaimTooSmall: ("Must claim minimum tokens", "Low claim"),
+    FirstClaimTooSmall: ("Low first",),
+    ClaimsTooFast: ("Too many", "Excessive tokens claimed"),
+    DepositExceeded: ("Exceeds deposit",),
+    ProofHashUsed: ("Proof used", "Invalid proof signature"),
+    DisputeWindowOpen: ("Dispute wait", "Must wait dispute window"),
+    NotAParty: ("Only host/depositor", "Only depositor or host can complete"),
+    SessionNotTimedOut: ("Session not timed out", "Not timed out"),
+    ContractPaused: ("EnforcedPause",),
+    HostNotAvailable: ("Invalid host", "Host not registered", "Host not active"),
+    ModelNotAvailable: ("Model unsupported", "Host does not support model"),
+    PriceRefused: (
+        "Invalid price",
+        "No model pricing",
+        "Price < model min",
+        "Price below host minimum",
+        "Price below host minimum for model",
+    ),
+    DepositOutOfRange: (
+        "Low deposit",
+        "Insufficient deposit",
+        "Zero deposit",
+        "Deposit too large",
+        "Deposit too small for proof interval",
+    ),
+    TermsOutOfRange: (
+        "Invalid duration",
+        "Invalid proof interval",
+        "Proof interval too small",
+        "Proof timeout",
+    ),
+    TokenNotAccepted: (
+        "ERC20 only",
+        "Token not accepted",
+        "Token not configured",
+        "Token max deposit not configured",
+    ),
+    BalanceTooLow: (
+        "Insufficient balance",
+        "Insufficient native balance",
+        "Insufficient token balance",
+        "SafeERC20FailedOperation",
+        "ERC20InsufficientBalance",
+        "ERC20InsufficientAllowance",
+    ),
+    NotAuthorised: (
+        "Not authorized",
+        "Unauthorized",
+        "Only treasury",
+        "Only treasury or owner",
+        "OwnableUnauthorizedAccount",
+    ),
+    NoSuchProof: ("Bad index", "Proof index out of bounds"),
+}
+
+_BY_REASON = {reason: kind for kind, reasons in _REASONS.items() for reason in reasons}
+
+
+def refusal_of(data: bytes, message: str = "") -> ContractRefused:
+    """The error for a revert.
+
+    Args:
+        data: What the contract gave back; may be empty.
+        message: The node's own text, used when there are no bytes.
+    """
+    return refusal_for(reason_of(data) or _text_after_prefix(message) or NO_REASON)
+
+
+def refusal_for(reason: str) -> ContractRefused:
+    """The error for a revert text, or for the name of a custom error."""
+    name = reason.split("(", 1)[0]
+    kind = _BY_REASON.get(reason) or _BY_REASON.get(name)
+    if kind is None and "dispute window" in reason.lower():
+        kind = DisputeWindowOpen
+    return (kind or ContractRefused)(reason)
+
+
+def reason_of(data: bytes) -> str | None:
+    """The revert text, or `Name(arguments)` of a custom error; None when the bytes say nothing."""
+    selector, body = data[:4], data[4:]
+    try:
+        if selector == _ERROR:
+            return str(decode(["string"], body)[0])
+        if selector == _PANIC:
+            return f"Panic(0x{decode(['uint256'], body)[0]:02x})"
+        if selector in _custom_errors():
+            name, types = _custom_errors()[selector]
+            return f"{name}({', '.join(str(value) for value in decode(types, body))})"
+    except (DecodingError, UnicodeDecodeError):
+        return None
+    return f"unknown error 0x{selector.hex()}" if selector else None
+
+
+@cache
+def _custom_errors() -> dict[bytes, tuple[str, list[str]]]:
+    """Selector → name and argument types of every custom error in the contracts' ABIs."""
+    found = {}
+    for contract in CONTRACTS:
+        for entry in load_abi(contract):
+            if entry["type"] == "error":
+                types = [item["type"] for item in entry["inputs"]]
+                selector = keccak256(f"{entry['name']}({','.join(types)})".encode())[:4]
+                found[selector] = (entry["name"], types)
+    return found
+
+
+def _text_after_prefix(message: str) -> str:
+    """`execution reverted: text` → `text`."""
+    _, found, text = message.partition("execution reverted")
+    return text.lstrip(":, ").strip() if found else ""

@@ -1,0 +1,201 @@
+"""The way to the chain: a web3 provider over several RPC endpoints.
+
+One endpoint is used until it fails; then the next one is. A failed endpoint rests, longer each
+time. An endpoint's chain id is checked on every new connection, before an answer that came over it
+is used. What an endpoint says is checked for its shape (replies.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from web3.providers.async_base import AsyncJSONBaseProvider
+from web3.types import RPCEndpoint, RPCResponse
+
+from .errors import EndpointsUnavailable, WrongChain
+from .replies import EndpointFault, read_reply, rest_asked
+
+_log = logging.getLogger(__name__)
+_SERVER_ERROR = 500
+_TOO_MANY_REQUESTS = 429
+
+
+@dataclass(frozen=True, slots=True)
+class RpcSettings:
+    """How patiently the endpoints are asked. All times in seconds."""
+
+    request_seconds: float = 10.0
+    """After this an endpoint is taken to have failed."""
+    patience_seconds: float = 30.0
+    """How long one call may take over all endpoints and repetitions."""
+    first_rest_seconds: float = 0.2
+    longest_rest_seconds: float = 15.0
+    connections: int = 32
+    """Connections to one endpoint at a time."""
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    url: str
+    client: httpx.AsyncClient
+    failures: int = 0
+    resting_until: float = 0.0
+    last_fault: str = ""
+    foreign_chain_id: int | None = None
+    next_id: int = field(default=1)
+
+
+class FailoverProvider(AsyncJSONBaseProvider):
+    """Sends every request to the endpoint in use, and to the next when that fails.
+
+    Args:
+        urls: HTTP addresses, the preferred one first.
+        chain_id: What every endpoint must serve.
+    """
+
+    def __init__(
+        self,
+        urls: tuple[str, ...],
+        chain_id: int,
+        settings: RpcSettings | None = None,
+    ) -> None:
+        super().__init__()
+        if not urls:
+            raise EndpointsUnavailable("no RPC address", expected="at least one", got="none")
+        self.settings = settings or RpcSettings()
+        self.chain_id = chain_id
+        limits = httpx.Limits(
+            max_connections=self.settings.connections,
+            max_keepalive_connections=self.settings.connections,
+            keepalive_expiry=60,
+        )
+        self._endpoints = [
+            _Endpoint(
+                url,
+                httpx.AsyncClient(timeout=self.settings.request_seconds, limits=limits),
+            )
+            for url in urls
+        ]
+        self._current = 0
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        for endpoint in self._endpoints:
+            await endpoint.client.aclose()
+
+    async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """The reply of the first endpoint that gives one.
+
+        Raises:
+            ContractRefused, RpcRefused: what a node answered; not tried elsewhere.
+            WrongChain: when every endpoint serves another chain.
+            EndpointsUnavailable: when none gave a usable answer in `patience_seconds`.
+        """
+        deadline = time.monotonic() + self.settings.patience_seconds
+        while True:
+            endpoint = await self._next_endpoint(method, deadline)
+            try:
+                reply = await self._ask(endpoint, method, params)
+            except EndpointFault as fault:
+                self._rest(endpoint, fault)
+            else:
+                endpoint.failures = 0
+                return RPCResponse(**reply)  # type: ignore[typeddict-item]
+
+    async def _next_endpoint(self, method: str, deadline: float) -> _Endpoint:
+        """The endpoint in use, or the next that is not resting; waits when all are."""
+        count = len(self._endpoints)
+        in_turn = [(self._current + step) % count for step in range(count)]
+        chosen = min(in_turn, key=lambda index: self._endpoints[index].resting_until)
+        now = time.monotonic()
+        for index in in_turn:
+            if self._endpoints[index].resting_until <= now:
+                chosen = index
+                break
+        self._current = chosen
+        endpoint = self._endpoints[chosen]
+        if endpoint.resting_until > deadline or now > deadline:
+            raise self._unavailable(method)
+        await asyncio.sleep(max(0.0, endpoint.resting_until - now))
+        return endpoint
+
+    def _unavailable(self, method: str) -> EndpointsUnavailable | WrongChain:
+        foreign = [end.foreign_chain_id for end in self._endpoints]
+        if all(chain_id is not None for chain_id in foreign):
+            return WrongChain(
+                "the RPC endpoints serve another chain",
+                expected=f"chain id {self.chain_id}",
+                got=", ".join(str(chain_id) for chain_id in foreign),
+            )
+        return EndpointsUnavailable(
+            f"{method} got no answer",
+            expected=f"an answer within {self.settings.patience_seconds:g} s",
+            got="; ".join(f"{end.url}: {end.last_fault or 'slow'}" for end in self._endpoints),
+        )
+
+    def _rest(self, endpoint: _Endpoint, fault: EndpointFault) -> None:
+        settings = self.settings
+        doubled = settings.first_rest_seconds * 2 ** min(endpoint.failures, 16)
+        rest = fault.rest_seconds
+        if rest is None:
+            rest = min(doubled, settings.longest_rest_seconds) * random.uniform(0.5, 1.0)  # noqa: S311
+        endpoint.failures += 1
+        endpoint.resting_until = time.monotonic() + rest
+        endpoint.last_fault = fault.reason
+        _log.warning("%s rests %.1f s: %s", endpoint.url, rest, fault.reason)
+
+    async def _ask(self, endpoint: _Endpoint, method: str, params: Any) -> dict[str, Any]:
+        connected = False
+
+        async def trace(event: str, _info: dict[str, Any]) -> None:
+            nonlocal connected
+            connected = connected or event == "connection.connect_tcp.complete"
+
+        unchecked = endpoint.foreign_chain_id is not None
+        if unchecked:
+            await self._check_chain(endpoint)
+        reply = await self._post(endpoint, method, params, {"trace": trace})
+        if connected and method != "eth_chainId" and not unchecked:
+            await self._check_chain(endpoint)
+        return reply
+
+    async def _check_chain(self, endpoint: _Endpoint) -> None:
+        reply = await self._post(endpoint, "eth_chainId", [], {})
+        chain_id = int(reply["result"], 16)
+        if chain_id != self.chain_id:
+            endpoint.foreign_chain_id = chain_id
+            raise EndpointFault(
+                f"chain id {chain_id} instead of {self.chain_id}",
+                rest_seconds=self.settings.patience_seconds + 1,
+            )
+        endpoint.foreign_chain_id = None
+
+    async def _post(
+        self, endpoint: _Endpoint, method: str, params: Any, extensions: dict[str, Any]
+    ) -> dict[str, Any]:
+        request_id, endpoint.next_id = endpoint.next_id, endpoint.next_id + 1
+        body = self.encode_rpc_dict(
+            {"id": request_id, "jsonrpc": "2.0", "method": RPCEndpoint(method), "params": params}
+        )
+        try:
+            # httpx limits each read; an endpoint that drips bytes is cut off here.
+            async with asyncio.timeout(self.settings.request_seconds):
+                answer = await endpoint.client.post(
+                    endpoint.url,
+                    content=body,
+                    headers={"content-type": "application/json"},
+                    extensions=extensions,
+                )
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise EndpointFault(f"{type(error).__name__} {error}".strip()) from error
+        if answer.status_code == _TOO_MANY_REQUESTS or answer.status_code >= _SERVER_ERROR:
+            raise EndpointFault(
+                f"HTTP {answer.status_code}", rest_seconds=rest_asked(answer.headers)
+            )
+        return read_reply(method, request_id, answer.status_code, answer.content)

@@ -1,0 +1,271 @@
+"""Brings an outbox and the chain together: one round looks at every open transaction.
+
+A round finds receipts, waits for confirmations, notices reorgs, sends again what the node forgot,
+replaces what is stuck, and gives another nonce to what lost its own to a foreign transaction.
+Every step may be repeated, by this process or by its successor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from eth_account.signers.local import LocalAccount
+
+from ..connection import Block, Chain, GasPrices
+from ..errors import ChainError, ContractRefused, FeesAboveCap, NonceUnclear, RpcRefused
+from ..reverts import NO_REASON
+from .outbox import Entry, Offer, Outbox, State
+from .settings import SenderSettings
+from .signing import address_of, signer
+
+_log = logging.getLogger(__name__)
+_ROUNDS_BEFORE_REOPENING = 3
+_AT_A_TIME = 16
+_HARMLESS = ("already known", "already imported", "nonce too low", "known transaction")
+_Result = TypeVar("_Result")
+InThread = Callable[..., Awaitable[Any]]
+
+
+class Keeper:
+    """Keeps the outbox of one account. Only the process that leads may run rounds.
+
+    Args:
+        in_thread: Runs a blocking function of the outbox.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        account: LocalAccount,
+        outbox: Outbox,
+        settings: SenderSettings,
+        in_thread: InThread,
+    ) -> None:
+        self._chain = chain
+        self._account = account
+        self._address = address_of(account)
+        self._outbox = outbox
+        self._settings = settings
+        self._in_thread = in_thread
+        self._sent_at: dict[str, float] = {}
+        self._rounds_behind = 0
+
+    async def broadcast(self, offer: Offer) -> None:
+        """Hands the node a signed transaction; a failure is left to later rounds."""
+        self._sent_at[offer.hash] = time.monotonic()
+        try:
+            await self._chain.broadcast(offer.raw)
+        except RpcRefused as refusal:
+            if not any(text in refusal.rpc_message.lower() for text in _HARMLESS):
+                _log.warning("nonce %d, %s: %s", offer.nonce, offer.hash, refusal)
+        except ChainError as error:
+            _log.warning("nonce %d, %s not sent yet: %s", offer.nonce, offer.hash, error)
+
+    async def round(self) -> None:
+        """Advances every open transaction as far as the chain allows.
+
+        Raises:
+            RpcError: when the chain cannot be asked; nothing is lost.
+        """
+        entries: list[Entry] = await self._in_thread(self._outbox.open_entries)
+        if not entries:
+            self._sent_at.clear()
+            return
+        head, mined, prices = await asyncio.gather(
+            self._chain.head(), self._chain.nonce(self._address), self._chain.gas_prices()
+        )
+        await self._notice_deep_reorg(mined)
+        view = _View(self._chain, head, mined, prices)
+        slots = asyncio.Semaphore(_AT_A_TIME)
+
+        async def advance(entry: Entry) -> None:
+            async with slots:
+                try:
+                    await self._advance(entry, view)
+                except (ChainError, TimeoutError) as error:
+                    _log.warning("%s waits: %s", entry.key, error)
+
+        await asyncio.gather(*map(advance, entries))
+
+    async def _advance(self, entry: Entry, view: _View) -> None:
+        if entry.state is State.MINED:
+            await self._confirm(entry, view)
+        elif entry.nonce is not None and entry.nonce < view.mined_nonces:
+            await self._find_receipt(entry, view)
+        else:
+            await self._push(entry, view)
+
+    async def _confirm(self, entry: Entry, view: _View) -> None:
+        """Mined: final when deep enough, pending again when its block is no longer the chain's."""
+        block = await view.block(entry.mined_block or 0)
+        if block is None or block.hash != entry.mined_block_hash:
+            if view.head.number >= (entry.mined_block or 0):
+                _log.warning("%s was in block %s, which is gone", entry.key, entry.mined_block)
+                await self._in_thread(self._outbox.set_pending, entry)
+                await self.broadcast(entry.offers[-1])
+            return
+        if view.head.number - block.number + 1 < self._settings.confirmations:
+            return
+        reason = "" if entry.succeeded else await self._why_reverted(entry)
+        await self._in_thread(self._outbox.set_final, entry, reason=reason)
+        for offer in entry.offers:
+            self._sent_at.pop(offer.hash, None)
+
+    async def _find_receipt(self, entry: Entry, view: _View) -> None:
+        """Its nonce is used: by one of its own versions, or by a foreign transaction."""
+        for offer in reversed(entry.offers):
+            receipt = await self._chain.receipt(offer.hash)
+            if receipt is not None:
+                await self._in_thread(self._outbox.set_mined, entry, receipt)
+                if self._settings.confirmations <= 1:
+                    await self._confirm(await self._again(entry), view)
+                return
+        await self._find_foreign(entry, view)
+
+    async def _again(self, entry: Entry) -> Entry:
+        found: Entry = await self._in_thread(self._outbox.find, entry.key)
+        return found
+
+    async def _find_foreign(self, entry: Entry, view: _View) -> None:
+        """Looks for the transaction that took the nonce, once that is deep in the chain."""
+        nonce = entry.nonce or 0
+        deep = view.head.number - self._settings.confirmations + 1
+        if deep < 0 or await self._chain.nonce(self._address, deep) <= nonce:
+            return
+        block_number = await self._block_that_used(nonce, deep)
+        used = [
+            item
+            for item in await self._chain.transactions_from(self._address, block_number)
+            if int(item["nonce"], 16) == nonce
+        ]
+        if not used:
+            raise NonceUnclear(
+                f"nonce {nonce} is used, but block {block_number} does not show by what",
+                expected=f"a transaction of {self._address}",
+                got="none",
+            )
+        if used[0]["hash"] in {offer.hash for offer in entry.offers}:
+            return  # its receipt is late
+        if _is_same_call(used[0], entry):
+            _log.warning("%s was sent from elsewhere as %s", entry.key, used[0]["hash"])
+            receipt = await self._chain.receipt(used[0]["hash"])
+            if receipt is not None:
+                await self._in_thread(self._outbox.set_mined, entry, receipt)
+            return
+        _log.warning("nonce %d of %s was taken by %s", nonce, entry.key, used[0]["hash"])
+        await self._renumber(entry, view)
+
+    async def _block_that_used(self, nonce: int, known_block: int) -> int:
+        """The block in which the account's nonce passed `nonce`, by bisection. Nodes without
+        old states refuse; the search goes back in growing steps, not from block 0."""
+        step, high = 1, known_block
+        low = max(0, high - step)
+        while low > 0 and await self._chain.nonce(self._address, low) > nonce:
+            high, step = low, step * 4
+            low = max(0, high - step)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if await self._chain.nonce(self._address, middle) > nonce:
+                high = middle
+            else:
+                low = middle
+        return high
+
+    async def _renumber(self, entry: Entry, view: _View) -> None:
+        """None of its versions can be mined any more: sign for another nonce, or give up when
+        the contract now refuses."""
+        try:
+            await self._chain.estimate_gas(entry.call, self._address)
+            fees = self._settings.fees.first_offer(view.prices)
+        except ContractRefused as refusal:
+            await self._in_thread(self._outbox.refuse, entry, refusal.reason)
+            return
+        sign = signer(
+            self._account, self._chain.network.chain_id, entry.call, entry.gas_limit, fees
+        )
+        await self._in_thread(
+            self._outbox.renumber, entry, next_nonce=view.mined_nonces, sign=sign
+        )
+        await self.broadcast((await self._again(entry)).offers[-1])
+
+    async def _push(self, entry: Entry, view: _View) -> None:
+        """Not mined: replace it when it is stuck, else send it again when that is due."""
+        offer = entry.offers[-1]
+        settings = self._settings
+        is_next = entry.nonce == view.mined_nonces
+        offers_enough = settings.fees.pays(offer.fees, view.prices)
+        overdue = time.time() - offer.signed_at >= settings.bump_seconds
+        if overdue and (is_next or not offers_enough):
+            better = self._replacement(entry, offer, view)
+            if better is not None:
+                if await self._in_thread(self._outbox.add_offer, entry, better):
+                    await self.broadcast(better)
+                return
+        sent_at = self._sent_at.get(offer.hash)
+        if sent_at is None or time.monotonic() - sent_at >= settings.rebroadcast_seconds:
+            await self.broadcast(offer)
+
+    def _replacement(self, entry: Entry, offer: Offer, view: _View) -> Offer | None:
+        fees = self._settings.fees.replacement(offer.fees, view.prices)
+        if fees is None:
+            error = FeesAboveCap("a replacement would pass the fee cap", got=offer.fees)
+            _log.warning("%s is stuck: %s", entry.key, error)
+            return None
+        _log.info("%s, nonce %s: offers %s instead of %s", entry.key, entry.nonce, fees, offer.fees)
+        sign = signer(
+            self._account, self._chain.network.chain_id, entry.call, entry.gas_limit, fees
+        )
+        return sign(offer.nonce)
+
+    async def _why_reverted(self, entry: Entry) -> str:
+        """Runs the call again where it failed; a node does not keep the reason."""
+        block = entry.mined_block or 0
+        for which in (block - 1, block):
+            try:
+                await self._chain.call(
+                    entry.call, sender=self._address, which=which, gas=entry.gas_limit
+                )
+            except ContractRefused as refusal:
+                return refusal.reason
+            except RpcRefused as refusal:
+                _log.info("%s: no reason for its revert: %s", entry.key, refusal)
+        return "out of gas" if entry.gas_used == entry.gas_limit else NO_REASON
+
+    async def _notice_deep_reorg(self, mined_nonces: int) -> None:
+        """The chain knows fewer transactions than were final, and goes on doing so."""
+        highest = await self._in_thread(self._outbox.highest_final_nonce)
+        self._rounds_behind = self._rounds_behind + 1 if highest >= mined_nonces else 0
+        if self._rounds_behind >= _ROUNDS_BEFORE_REOPENING:
+            count = await self._in_thread(self._outbox.reopen, mined_nonces)
+            _log.error("a deep reorg undid %d final transactions: sending them again", count)
+            self._rounds_behind = 0
+
+
+class _View:
+    """The chain as one round sees it. `mined_nonces` is the account's nonce at the head."""
+
+    def __init__(self, chain: Chain, head: Block, mined_nonces: int, prices: GasPrices) -> None:
+        self._chain = chain
+        self.head = head
+        self.mined_nonces = mined_nonces
+        self.prices = prices
+        self._blocks: dict[int, asyncio.Task[Block | None]] = {}
+
+    async def block(self, number: int) -> Block | None:
+        """Asked once a round for each block."""
+        if number not in self._blocks:
+            self._blocks[number] = asyncio.ensure_future(self._chain.block(number))
+        return await self._blocks[number]
+
+
+def _is_same_call(transaction: dict[str, Any], entry: Entry) -> bool:
+    call = entry.call
+    return (
+        str(transaction.get("to", "")).lower() == "0x" + call.to.value.hex()
+        and str(transaction.get("input", "")).lower() == "0x" + call.data.hex()
+        and int(transaction.get("value", "0x0"), 16) == call.value
+    )
