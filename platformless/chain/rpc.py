@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import aiohttp
 from web3.providers.async_base import AsyncJSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
@@ -36,14 +36,12 @@ class RpcSettings:
     """How long one call may take over all endpoints and repetitions."""
     first_rest_seconds: float = 0.2
     longest_rest_seconds: float = 15.0
-    connections: int = 32
-    """Connections to one endpoint at a time."""
+    requests_at_once: int = 32
 
 
 @dataclass(slots=True)
 class _Endpoint:
     url: str
-    client: httpx.AsyncClient
     failures: int = 0
     resting_until: float = 0.0
     last_fault: str = ""
@@ -70,24 +68,15 @@ class FailoverProvider(AsyncJSONBaseProvider):
             raise EndpointsUnavailable("no RPC address", expected="at least one", got="none")
         self.settings = settings or RpcSettings()
         self.chain_id = chain_id
-        limits = httpx.Limits(
-            max_connections=self.settings.connections,
-            max_keepalive_connections=self.settings.connections,
-            keepalive_expiry=60,
-        )
-        self._endpoints = [
-            _Endpoint(
-                url,
-                httpx.AsyncClient(timeout=self.settings.request_seconds, limits=limits),
-            )
-            for url in urls
-        ]
+        self._endpoints = [_Endpoint(url) for url in urls]
+        self._slots = asyncio.Semaphore(self.settings.requests_at_once)
+        self._session: aiohttp.ClientSession | None = None
         self._current = 0
 
     async def close(self) -> None:
         """Closes every connection."""
-        for endpoint in self._endpoints:
-            await endpoint.client.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """The reply of the first endpoint that gives one.
@@ -151,22 +140,16 @@ class FailoverProvider(AsyncJSONBaseProvider):
         _log.warning("%s rests %.1f s: %s", endpoint.url, rest, fault.reason)
 
     async def _ask(self, endpoint: _Endpoint, method: str, params: Any) -> dict[str, Any]:
-        connected = False
-
-        async def trace(event: str, _info: dict[str, Any]) -> None:
-            nonlocal connected
-            connected = connected or event == "connection.connect_tcp.complete"
-
-        unchecked = endpoint.foreign_chain_id is not None
-        if unchecked:
+        if endpoint.foreign_chain_id is not None:
             await self._check_chain(endpoint)
-        reply = await self._post(endpoint, method, params, {"trace": trace})
-        if connected and method != "eth_chainId" and not unchecked:
+        noted = _Noted()
+        reply = await self._post(endpoint, method, params, noted)
+        if noted.connected:
             await self._check_chain(endpoint)
         return reply
 
     async def _check_chain(self, endpoint: _Endpoint) -> None:
-        reply = await self._post(endpoint, "eth_chainId", [], {})
+        reply = await self._post(endpoint, "eth_chainId", [], _Noted())
         chain_id = int(reply["result"], 16)
         if chain_id != self.chain_id:
             endpoint.foreign_chain_id = chain_id
@@ -177,25 +160,45 @@ class FailoverProvider(AsyncJSONBaseProvider):
         endpoint.foreign_chain_id = None
 
     async def _post(
-        self, endpoint: _Endpoint, method: str, params: Any, extensions: dict[str, Any]
+        self, endpoint: _Endpoint, method: str, params: Any, noted: _Noted
     ) -> dict[str, Any]:
         request_id, endpoint.next_id = endpoint.next_id, endpoint.next_id + 1
         body = self.encode_rpc_dict(
             {"id": request_id, "jsonrpc": "2.0", "method": RPCEndpoint(method), "params": params}
         )
+        if self._session is None:
+            self._session = _session()
         try:
-            # httpx limits each read; an endpoint that drips bytes is cut off here.
-            async with asyncio.timeout(self.settings.request_seconds):
-                answer = await endpoint.client.post(
-                    endpoint.url,
-                    content=body,
-                    headers={"content-type": "application/json"},
-                    extensions=extensions,
-                )
-        except (httpx.HTTPError, TimeoutError) as error:
+            async with (
+                self._slots,
+                asyncio.timeout(self.settings.request_seconds),
+                self._session.post(endpoint.url, data=body, trace_request_ctx=noted) as answer,
+            ):
+                status, content = answer.status, await answer.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise EndpointFault(f"{type(error).__name__} {error}".strip()) from error
-        if answer.status_code == _TOO_MANY_REQUESTS or answer.status_code >= _SERVER_ERROR:
-            raise EndpointFault(
-                f"HTTP {answer.status_code}", rest_seconds=rest_asked(answer.headers)
-            )
-        return read_reply(method, request_id, answer.status_code, answer.content)
+        if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR:
+            raise EndpointFault(f"HTTP {status}", rest_seconds=rest_asked(answer.headers))
+        return read_reply(method, request_id, status, content)
+
+
+@dataclass(slots=True)
+class _Noted:
+    """What is known of a request afterwards: whether it made a new connection."""
+
+    connected: bool = False
+
+
+def _session() -> aiohttp.ClientSession:
+    """A session that notes for each request whether it made a connection."""
+    trace = aiohttp.TraceConfig()
+
+    async def note(_session: object, context: Any, _parameters: object) -> None:
+        context.trace_request_ctx.connected = True
+
+    trace.on_connection_create_end.append(note)
+    return aiohttp.ClientSession(
+        headers={"content-type": "application/json"},
+        timeout=aiohttp.ClientTimeout(),
+        trace_configs=[trace],
+    )

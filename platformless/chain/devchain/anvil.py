@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 from ...children import Child
@@ -9,6 +10,7 @@ from ...places import find_program
 from ..errors import AnvilFailed, AnvilNotFound
 
 _START_SECONDS = 30
+_GAS_LIMIT = 60_000_000
 _LISTENING = "Listening on "
 
 
@@ -38,6 +40,8 @@ class Anvil:
         """
         command = [str(find_anvil()), "--host", "127.0.0.1", "--port", str(port)]
         command += ["--chain-id", str(chain_id), "--accounts", "0"]
+        # Makes every chain's block 0 another one: an outbox tells chains apart by it.
+        command += ["--gas-limit", str(_GAS_LIMIT + secrets.randbelow(_GAS_LIMIT // 10))]
         if block_seconds is not None:
             command += ["--block-time", f"{block_seconds:g}", "--mixed-mining"]
         try:

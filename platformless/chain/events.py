@@ -1,0 +1,246 @@
+"""Reading the events of a session, in ranges of blocks that the node is willing to serve.
+
+Nodes limit `eth_getLogs` by blocks (public ones to about 10,000), by results, or by time, and each
+says so in its own words. Whatever a node refuses is asked again in halves; what it serves is
+doubled, up to `RangeLimits.largest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..protocol.digests import Address, ModelId, ProofHash
+from ..protocol.transcript import Tokens
+from .connection import Chain
+from .contract import decode_event, event_topic
+from .errors import EventRangeRefused, RpcRefused
+from .money import Amount, Token
+from .session import Session
+
+_CONTRACT = "JobMarketplace"
+
+
+@dataclass(frozen=True, slots=True)
+class RangeLimits:
+    """Blocks that are asked for at once."""
+
+    largest: int = 10_000
+    first: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an event is. Events are ordered by it."""
+
+    block_number: int
+    log_index: int
+    transaction_hash: str
+    block_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """The client's deposit is in escrow."""
+
+    place: Place
+    session_id: int
+    client: Address
+    host: Address
+    model_id: ModelId
+    deposit: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class ProofSubmitted:
+    """The host claimed `tokens`. No contract checks what lies at the CIDs."""
+
+    place: Place
+    session_id: int
+    host: Address
+    tokens: Tokens
+    proof_hash: ProofHash
+    proof_cid: str
+    delta_cid: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettled:
+    """The session is over; the money is where it belongs."""
+
+    place: Place
+    session_id: int
+    ended_by: Address
+    tokens: Tokens
+    gross: Amount
+    refund: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimedOut:
+    """The session ended by its timeout; a `SessionSettled` tells the amounts."""
+
+    place: Place
+    session_id: int
+    host_earnings: Amount
+    refund: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class RefundCredited:
+    """A refund that could not be paid out, kept as a deposit of the client."""
+
+    place: Place
+    session_id: int
+    client: Address
+    amount: Amount
+
+
+SessionEvent = SessionOpened | ProofSubmitted | SessionSettled | SessionTimedOut | RefundCredited
+
+_NAMES = (
+    "SessionJobCreatedForModel",
+    "ProofSubmitted",
+    "SessionCompletedBy",
+    "SessionTimedOut",
+    "RefundCreditedToDeposit",
+)
+
+
+class SessionEvents:
+    """Reads the marketplace's events about sessions."""
+
+    def __init__(self, chain: Chain, limits: RangeLimits | None = None) -> None:
+        self._chain = chain
+        self._limits = limits or RangeLimits()
+        self._names = {"0x" + event_topic(_CONTRACT, name).hex(): name for name in _NAMES}
+
+    async def history(
+        self, session: Session, *, last_block: int | None = None
+    ) -> list[SessionEvent]:
+        """All that happened to a session, in order, from the block of its start.
+
+        Args:
+            last_block: Where to stop; None for the newest block.
+
+        Raises:
+            EventRangeRefused: when the node does not serve even one block's events.
+        """
+        first = await self.block_at(session.started_at)
+        topics = [list(self._names), "0x" + session.id.to_bytes(32, "big").hex()]
+        found = [
+            self._event(log, session.deposit.token)
+            async for log in self._logs(topics, first, last_block)
+        ]
+        return sorted(found, key=lambda event: (event.place.block_number, event.place.log_index))
+
+    async def proofs(
+        self, session: Session, *, last_block: int | None = None
+    ) -> list[ProofSubmitted]:
+        """The proofs of a session in order, with their CIDs, which storage keeps only of the
+        last one."""
+        history = await self.history(session, last_block=last_block)
+        return [event for event in history if isinstance(event, ProofSubmitted)]
+
+    async def block_at(self, timestamp: int) -> int:
+        """The first block whose time is not before `timestamp`; by bisection."""
+        low, high = 0, (await self._chain.head()).number
+        while low < high:
+            middle = (low + high) // 2
+            block = await self._chain.block(middle)
+            if block is not None and block.timestamp < timestamp:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    async def _logs(
+        self, topics: list[Any], first: int, last: int | None
+    ) -> AsyncIterator[dict[str, Any]]:
+        end = last if last is not None else (await self._chain.head()).number
+        size = self._limits.first
+        while first <= end:
+            to = min(end, first + size - 1)
+            try:
+                logs = await self._chain.logs(
+                    self._chain.network.marketplace, topics, first, to
+                )
+            except RpcRefused as refusal:
+                if to == first:
+                    raise EventRangeRefused(
+                        f"the node does not serve the events of block {first}",
+                        expected="a list of events",
+                        got=refusal,
+                    ) from refusal
+                size = max(1, (to - first + 1) // 2)
+                continue
+            for log in logs:
+                yield log
+            first = to + 1
+            size = min(size * 2, self._limits.largest)
+
+    def _event(self, log: dict[str, Any], token: Token) -> SessionEvent:
+        name = self._names[log["topics"][0]]
+        fields = decode_event(_CONTRACT, name, log)
+        place = Place(
+            block_number=int(log["blockNumber"], 16),
+            log_index=int(log["logIndex"], 16),
+            transaction_hash=log["transactionHash"],
+            block_hash=log["blockHash"],
+        )
+        session_id = fields["jobId"]
+        if name == "ProofSubmitted":
+            return ProofSubmitted(
+                place=place,
+                session_id=session_id,
+                host=Address.from_hex(fields["host"]),
+                tokens=Tokens(fields["tokensClaimed"]),
+                proof_hash=ProofHash(fields["proofHash"]),
+                proof_cid=fields["proofCID"],
+                delta_cid=fields["deltaCID"],
+            )
+        if name == "SessionJobCreatedForModel":
+            return SessionOpened(
+                place=place,
+                session_id=session_id,
+                client=Address.from_hex(fields["depositor"]),
+                host=Address.from_hex(fields["host"]),
+                model_id=ModelId(fields["modelId"]),
+                deposit=Amount(fields["deposit"], token),
+            )
+        if name == "SessionCompletedBy":
+            return SessionSettled(
+                place=place,
+                session_id=session_id,
+                ended_by=Address.from_hex(fields["completedBy"]),
+                tokens=Tokens(fields["tokensUsed"]),
+                gross=Amount(fields["paymentAmount"], token),
+                refund=Amount(fields["refundAmount"], token),
+            )
+        if name == "SessionTimedOut":
+            return SessionTimedOut(
+                place=place,
+                session_id=session_id,
+                host_earnings=Amount(fields["hostEarnings"], token),
+                refund=Amount(fields["userRefund"], token),
+            )
+        return RefundCredited(
+            place=place,
+            session_id=session_id,
+            client=Address.from_hex(fields["depositor"]),
+            amount=Amount(fields["amount"], token),
+        )
+
+
+def session_opened_in(logs: tuple[dict[str, Any], ...]) -> int:
+    """The id of the session that a transaction with these logs opened.
+
+    Raises:
+        LookupError: when it opened none.
+    """
+    topic = "0x" + event_topic(_CONTRACT, "SessionJobCreated").hex()
+    for log in logs:
+        if log["topics"][0] == topic:
+            return int(log["topics"][1], 16)
+    raise LookupError("no session was opened")
