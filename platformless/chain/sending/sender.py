@@ -80,20 +80,24 @@ class TransactionSender:
         self.settings = settings or SenderSettings()
         self._account = account
         self._outbox_path = outbox_path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
         self._waiting: dict[str, set[asyncio.Future[Entry]]] = {}
         self._wake = asyncio.Event()
         self._prices: tuple[float, GasPrices] | None = None
 
     async def __aenter__(self) -> Self:
         chain_id = self.chain.network.chain_id
-        self.outbox = await self._in_thread(
-            Outbox, self._outbox_path, chain_id, self.address
-        )
         genesis = await self.chain.block(0)
         if genesis is None:
             raise UnreadableAnswer("the node has no block 0")
-        await self._in_thread(self.outbox.claim_chain, genesis.hash)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
+        try:
+            self.outbox = await self._in_thread(
+                Outbox, self._outbox_path, chain_id, self.address
+            )
+            await self._in_thread(self.outbox.claim_chain, genesis.hash)
+        except BaseException:
+            self._thread.shutdown()
+            raise
         lock = f"{self._outbox_path.name}.{chain_id}.{self.address.value.hex()}.lock"
         self._leadership = Leadership(self._outbox_path.with_name(lock))
         self._keeper = Keeper(
@@ -108,6 +112,11 @@ class TransactionSender:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stops keeping the outbox. What is under way stays in it; `send` and `wait` that are
+        still waiting are cancelled."""
         self._keeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._keeping

@@ -1,0 +1,182 @@
+"""RPC endpoints that fail: what is asked elsewhere, what is waited for, what is told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from aiohttp import web
+
+from platformless.chain.connection import Chain
+from platformless.chain.errors import EndpointsUnavailable, RpcRefused, WrongChain
+from platformless.chain.replies import rest_asked
+from platformless.chain.rpc import RpcSettings
+
+from .bare import IMPATIENT, BareChain
+from .faulty import Fault, FaultyNode, for_method, reply, silence, text
+
+DOWN = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+async def node(bare: BareChain) -> AsyncIterator[FaultyNode]:
+    async with FaultyNode(bare.url) as node:
+        yield node
+
+
+def connect(bare: BareChain, *urls: str, settings: RpcSettings = IMPATIENT) -> Chain:
+    return Chain(bare.network, rpc_urls=urls, settings=settings)
+
+
+GARBAGE = {
+    "a page": text("<html>Bad Gateway</html>"),
+    "nothing": text(""),
+    "cut off": text('{"jsonrpc":"2.0","id":1,"res'),
+    "a list": text("[]"),
+    "another id": text('{"jsonrpc":"2.0","id":987654,"result":"0x1"}'),
+    "neither result nor error": reply(),
+    "both result and error": reply(result="0x1", error={"code": 1, "message": "no"}),
+    "no number": reply(result="banana"),
+    "a number that is none": reply(result=7),
+    "null": reply(result=None),
+    "an error without a code": reply(error="down for maintenance"),
+    "a server error": text("{}", status=503),
+    "silence": silence,
+}
+
+
+@pytest.mark.parametrize("fault", GARBAGE.values(), ids=GARBAGE.keys())
+async def test_garbage_is_not_believed_and_the_next_endpoint_is_asked(
+    bare: BareChain, node: FaultyNode, fault: Fault
+) -> None:
+    await bare.mine(3)
+    node.fault = for_method("eth_getTransactionCount", fault)
+    async with connect(bare, node.url, bare.url) as chain:
+        assert await chain.nonce(bare.address) == 0
+        assert node.asked["eth_getTransactionCount"] == 1
+
+
+async def test_garbage_everywhere_tells_what_each_endpoint_said(
+    bare: BareChain, node: FaultyNode
+) -> None:
+    node.fault = text("<html>")
+    async with connect(bare, node.url, DOWN) as chain:
+        with pytest.raises(EndpointsUnavailable) as error:
+            await chain.head()
+    assert "not JSON" in str(error.value)
+    assert DOWN in str(error.value)
+
+
+async def test_an_endpoint_that_recovers_is_used_again(bare: BareChain, node: FaultyNode) -> None:
+    node.fault = text("", status=502)
+    async with connect(bare, node.url) as chain:
+        asking = asyncio.create_task(chain.head())
+        while node.asked["eth_getBlockByNumber"] < 2:
+            await asyncio.sleep(0.01)
+        node.fault = None
+        assert (await asking).number == 0
+
+
+async def test_one_endpoint_is_kept_while_it_answers(bare: BareChain, node: FaultyNode) -> None:
+    async with connect(bare, node.url, bare.url) as chain:
+        for _ in range(5):
+            await chain.head()
+    assert node.asked["eth_getBlockByNumber"] == 5
+
+
+async def test_the_chain_id_is_checked_on_every_connection(
+    bare: BareChain, node: FaultyNode
+) -> None:
+    async with connect(bare, node.url) as chain:
+        await asyncio.gather(*(chain.head() for _ in range(8)))
+        checks = node.asked["eth_chainId"]
+        assert 1 <= checks <= 8
+        await chain.head()
+        assert node.asked["eth_chainId"] == checks
+        await node.shut()
+        await node.open()
+        await chain.head()
+        assert node.asked["eth_chainId"] > checks
+
+
+async def test_an_endpoint_of_another_chain_is_passed_over(
+    bare: BareChain, node: FaultyNode
+) -> None:
+    node.fault = for_method("eth_chainId", reply(result="0x1"))
+    async with connect(bare, node.url, bare.url) as chain:
+        await chain.head()
+        await chain.head()
+    assert node.asked["eth_getBlockByNumber"] == 1
+
+
+async def test_only_another_chain_is_told_with_both_ids(bare: BareChain, node: FaultyNode) -> None:
+    wrong = replace(bare.network, chain_id=8453)
+    async with Chain(wrong, rpc_urls=(bare.url,), settings=IMPATIENT) as chain:
+        with pytest.raises(WrongChain) as error:
+            await chain.head()
+    assert error.value.expected == "chain id 8453"
+    assert error.value.got == "84532"
+
+
+async def test_a_rate_limit_is_waited_for_as_long_as_it_asks(
+    bare: BareChain, node: FaultyNode
+) -> None:
+    asked_at: list[float] = []
+
+    async def limited(_call: dict[str, object]) -> web.Response | None:
+        asked_at.append(time.monotonic())
+        if len(asked_at) == 1:
+            return web.Response(status=429, headers={"Retry-After": "1"})
+        return None
+
+    node.fault = for_method("eth_getBlockByNumber", limited)
+    async with connect(bare, node.url) as chain:
+        await chain.head()
+    assert asked_at[1] - asked_at[0] >= 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": 429, "message": "slow down"},
+        {"code": -32005, "message": "limit exceeded"},
+        {"code": -32000, "message": "Too Many Requests"},
+    ],
+)
+async def test_a_rate_limit_in_a_reply_is_one_too(
+    bare: BareChain, node: FaultyNode, error: dict[str, object]
+) -> None:
+    node.fault = for_method("eth_getBlockByNumber", reply(error=error))
+    async with connect(bare, node.url, bare.url) as chain:
+        assert (await chain.head()).number == 0
+
+
+async def test_what_a_node_refuses_is_not_asked_elsewhere(
+    bare: BareChain, node: FaultyNode
+) -> None:
+    async with connect(bare, bare.url, node.url) as chain:
+        with pytest.raises(RpcRefused) as error:
+            await chain.command("no_such_method")
+    assert error.value.rpc_code == -32601
+    assert node.asked.total() == 0
+
+
+async def test_no_address_is_an_error_at_once(bare: BareChain) -> None:
+    with pytest.raises(EndpointsUnavailable):
+        Chain(replace(bare.network, rpc_urls=()))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("3", 3.0), ("0", 0.0), ("100000", 60.0), ("-5", 0.0), ("soon", None)],
+)
+def test_retry_after_is_read_within_reason(value: str, expected: float | None) -> None:
+    assert rest_asked({"retry-after": value}) == expected
+
+
+def test_retry_after_may_be_a_date() -> None:
+    assert rest_asked({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
+    assert rest_asked({}) is None
