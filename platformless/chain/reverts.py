@@ -26,7 +26,10 @@ ContractRefused             CHN-200
 ├── NotAuthorised           CHN-219   permanent
 ├── NoSuchProof             CHN-220   permanent
 ├── RegistrationRefused     CHN-221   permanent
-└── ProposalRefused         CHN-222   permanent
+├── ProposalRefused         CHN-222   permanent
+├── SlashRefused            CHN-223   permanent
+├── SettingRefused          CHN-224   permanent
+└── TransferFailed          CHN-225   permanent
 """
 
 from __future__ import annotations
@@ -160,33 +163,58 @@ class ProposalRefused(ContractRefused):
     rule = "the registry refuses the model or the proposal"
 
 
+class SlashRefused(ContractRefused):
+    code = "CHN-223"
+    rule = "the stake cannot be slashed so"
+
+
+class SettingRefused(ContractRefused):
+    code = "CHN-224"
+    rule = "the contract does not take this setting"
+
+
+class TransferFailed(ContractRefused):
+    code = "CHN-225"
+    rule = "money could not be moved"
+
+
 _REASONS: dict[type[ContractRefused], tuple[str, ...]] = {
     NotTheHost: ("Not host", "Only host can submit proof"),
-    SessionNotActive: ("Session not active", "Not active"),
-    ClaimTooSmall: ("Must claim minimum tokens", "Low claim"),
+    SessionNotActive: ("Session not active",),
+    ClaimTooSmall: ("Must claim minimum tokens",),
     FirstClaimTooSmall: ("Low first",),
     ClaimsTooFast: ("Too many", "Excessive tokens claimed"),
     DepositExceeded: ("Exceeds deposit",),
     ProofHashUsed: ("Proof used", "Invalid proof signature"),
     DisputeWindowOpen: ("Dispute wait", "Must wait dispute window"),
     NotAParty: ("Only host/depositor", "Only depositor or host can complete"),
-    SessionNotTimedOut: ("Session not timed out", "Not timed out"),
+    SessionNotTimedOut: ("Session not timed out",),
     ContractPaused: ("EnforcedPause",),
     HostNotAvailable: ("Invalid host", "Host not registered", "Host not active"),
-    ModelNotAvailable: ("Model unsupported", "Host does not support model"),
+    ModelNotAvailable: (
+        "Host does not support model",
+        "Model not active",
+        "Model not approved",
+        "Model not supported",
+        "Model unsupported",
+        "Unknown model",
+    ),
     PriceRefused: (
+        "Invalid native price",
         "Invalid price",
+        "Invalid stable price",
         "No model pricing",
         "Price < model min",
         "Price below host minimum",
         "Price below host minimum for model",
     ),
     DepositOutOfRange: (
-        "Low deposit",
-        "Insufficient deposit",
-        "Zero deposit",
         "Deposit too large",
         "Deposit too small for proof interval",
+        "Insufficient deposit",
+        "Low deposit",
+        "Zero amount",
+        "Zero deposit",
     ),
     TermsOutOfRange: (
         "Invalid duration",
@@ -196,26 +224,86 @@ _REASONS: dict[type[ContractRefused], tuple[str, ...]] = {
     ),
     TokenNotAccepted: (
         "ERC20 only",
+        "Invalid token",
+        "Token max deposit not configured",
         "Token not accepted",
         "Token not configured",
-        "Token max deposit not configured",
     ),
     BalanceTooLow: (
+        "ERC20InsufficientAllowance",
+        "ERC20InsufficientBalance",
+        "Exceeds surplus",
         "Insufficient balance",
+        "Insufficient fees",
         "Insufficient native balance",
         "Insufficient token balance",
+        "No earnings",
+        "No fees",
         "SafeERC20FailedOperation",
-        "ERC20InsufficientBalance",
-        "ERC20InsufficientAllowance",
     ),
     NotAuthorised: (
+        "Invalid delegate",
         "Not authorized",
-        "Unauthorized",
+        "Not slashing authority",
         "Only treasury",
         "Only treasury or owner",
         "OwnableUnauthorizedAccount",
+        "Self delegate",
+        "Unauthorized",
+        "Unauthorized sender",
     ),
     NoSuchProof: ("Bad index", "Proof index out of bounds"),
+    RegistrationRefused: (
+        "Already registered",
+        "Empty API URL",
+        "Empty metadata",
+        "No models",
+        "Node not active",
+        "Not active",
+        "Not registered",
+    ),
+    ProposalRefused: (
+        "Already executed",
+        "Empty hash",
+        "Empty name",
+        "Model active",
+        "Model exists",
+        "No proposal",
+        "No votes",
+        "Proposal cooldown",
+        "Proposal exists",
+        "Votes locked",
+        "Voting ended",
+        "Voting not ended",
+    ),
+    SlashRefused: (
+        "Empty evidence",
+        "Empty reason",
+        "Slash cooldown",
+        "Slash too large",
+    ),
+    SettingRefused: (
+        "Already configured",
+        "Already initialized",
+        "Empty symbol",
+        "Fee too high",
+        "Invalid authority",
+        "Invalid caller",
+        "Invalid dispute window",
+        "Invalid host earnings",
+        "Invalid maximum",
+        "Invalid minimum",
+        "Invalid model registry",
+        "Invalid node registry",
+        "Invalid proof system",
+        "Invalid rate limit",
+        "Invalid treasury",
+        "Length mismatch",
+        "Node not corrupt",
+        "Not initialized",
+        "Token already accepted",
+    ),
+    TransferFailed: ("FailedCall", "Low gas", "Not funded", "Short transfer", "Transfer failed"),
 }
 
 _BY_REASON = {reason: kind for kind, reasons in _REASONS.items() for reason in reasons}

@@ -140,5 +140,10 @@ class World:
         await self.chain.command("evm_increaseTime", seconds)
         await self.chain.command("evm_mine")
 
+    async def move_clock_to(self, timestamp: int | None) -> None:
+        """Makes this the time of the newest block, by which a node judges what it is asked."""
+        await self.chain.command("evm_setNextBlockTimestamp", timestamp)
+        await self.chain.command("evm_mine")
+
     async def wallet(self, name: str) -> Amount:
         return await self.usdc.balance(self.address(name))
