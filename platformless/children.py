@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -43,7 +44,7 @@ class Child:
             errors="replace",
             env=environment,
             process_group=0,
-            preexec_fn=end_with_parent,  # noqa: PLW1509
+            preexec_fn=end_with_parent,
         )
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
         self._seen = threading.Condition()
@@ -77,10 +78,8 @@ class Child:
 
     def kill(self) -> None:
         """Ends the process and its group, and waits for it."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
         self._reader.join(timeout=5)
 

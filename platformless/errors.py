@@ -2,9 +2,11 @@
 
     PlatformlessError
     ├── protocol.errors.ProtocolError    PRO-…   a value or an encoding breaks its rules
+    ├── chain.errors.ChainError          CHN-…   the chain, a contract or a transaction failed
     ├── audit.errors.Rejection           VER-…   a proof or a claim is not accepted
     ├── audit.errors.VerifierError       VRF-…   the check itself could not run
-    └── prover.errors.ProverError        PRV-…   a proof could not be made
+    ├── prover.errors.ProverError        PRV-…   a proof could not be made
+    └── console.BadInput, Interrupted    CLI-…   a command was used wrongly, or stopped
 
 A code is stable: operators search for it and programs compare it.
 """
@@ -19,6 +21,9 @@ class PlatformlessError(Exception):
 
     code: ClassVar[str] = "PLA-000"
     advice: ClassVar[str] = ""
+    outcome: ClassVar[str] = "failed"
+    """What a command says that ends with this error: failed, invalid or rejected."""
+    exit_status: ClassVar[int] = 3
 
     def __init__(self, message: str, *, expected: object = None, got: object = None) -> None:
         super().__init__(message)

@@ -62,6 +62,8 @@ class Rejection(PlatformlessError):
     """A proof that is not accepted."""
 
     code = "VER-000"
+    outcome = "rejected"
+    exit_status = 1
     step: ClassVar[Step]
 
     def __str__(self) -> str:

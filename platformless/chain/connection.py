@@ -135,9 +135,7 @@ class Chain:
 
     async def gas_prices(self) -> GasPrices:
         """From the last blocks (`eth_feeHistory`)."""
-        history = await self._ask(
-            "eth_feeHistory", [hex(_FEE_HISTORY_BLOCKS), LATEST, [_MEDIAN]]
-        )
+        history = await self._ask("eth_feeHistory", [hex(_FEE_HISTORY_BLOCKS), LATEST, [_MEDIAN]])
         tips = sorted(int(reward[0], 16) for reward in history.get("reward") or [] if reward)
         return GasPrices(
             base_fee=int(history["baseFeePerGas"][-1], 16),
@@ -164,7 +162,7 @@ class Chain:
 
     async def estimate_gas(self, call: ContractCall, sender: Address) -> int:
         """Raises:
-            ContractRefused: when the contract reverts.
+        ContractRefused: when the contract reverts.
         """
         return int(await self._ask("eth_estimateGas", [_request(call, sender), LATEST]), 16)
 

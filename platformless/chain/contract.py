@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, ClassVar
 
-from eth_abi import decode, encode
+from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_utils.abi import get_abi_input_types, get_abi_output_types
 
@@ -52,9 +52,7 @@ class ContractClient:
             ) from error
         return values[0] if len(types) == 1 else values
 
-    async def _read_bytes(
-        self, function: str, *arguments: Any, which: int | str = LATEST
-    ) -> bytes:
+    async def _read_bytes(self, function: str, *arguments: Any, which: int | str = LATEST) -> bytes:
         call = ContractCall(self.address, encode_call(self.CONTRACT, function, arguments))
         return await self.chain.call(call, which=which)
 

@@ -5,7 +5,7 @@ ChainError                      CHN-000
 │   ├── EndpointsUnavailable    CHN-101   retry later   no endpoint gave a usable answer in time
 │   ├── WrongChain              CHN-102   permanent     every endpoint serves another chain
 │   └── RpcRefused              CHN-103   permanent     the node answered with an error
-├── ContractRefused             CHN-200   a contract reverted; reverts.py names the rule
+├── ContractRefused             CHN-200   a contract reverted; refusals.py names the rules
 │   └── … one class a rule      CHN-2xx
 ├── SenderError                 CHN-300
 │   ├── OutboxKeyReused         CHN-301   permanent     the key stands for another transaction

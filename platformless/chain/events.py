@@ -163,9 +163,7 @@ class SessionEvents:
         while first <= end:
             to = min(end, first + size - 1)
             try:
-                logs = await self._chain.logs(
-                    self._chain.network.marketplace, topics, first, to
-                )
+                logs = await self._chain.logs(self._chain.network.marketplace, topics, first, to)
             except RpcRefused as refusal:
                 if to == first:
                     raise EventRangeRefused(

@@ -11,10 +11,10 @@ from ..protocol.transcript import Tokens
 from .connection import Chain, ContractCall
 from .contract import ContractClient
 from .errors import ContractRefused, UnknownSession
-from .money import Amount, Token
 from .model_registry import ModelRegistry
+from .money import Amount, Token
 from .proof_system import ProofSystem
-from .reverts import NoSuchProof, ProofHashUsed
+from .refusals import NoSuchProof, ProofHashUsed
 from .session import (
     MarketplaceRules,
     ProofRecord,
@@ -42,7 +42,7 @@ class Marketplace(ContractClient):
 
     async def session(self, session_id: int) -> Session:
         """Raises:
-            UnknownSession: when no session has this id.
+        UnknownSession: when no session has this id.
         """
         data = await self._read_bytes("sessionJobs", session_id)
         try:
@@ -159,7 +159,7 @@ class Marketplace(ContractClient):
         )
 
     def open_session_for(self, client: Address, offer: SessionTermsOffer) -> ContractCall:
-        """Opens a session as the delegate of `client`, whose tokens pay. Not with the native coin."""
+        """Opens a session as a delegate of `client`, whose tokens pay; no native coin."""
         return self._write(
             "createSessionForModelAsDelegate",
             client,

@@ -77,9 +77,7 @@ class Amount:
 
     def _same(self, other: Amount) -> Amount:
         if other.token.address != self.token.address:
-            raise MixedTokens(
-                "amounts of different tokens", expected=self.token, got=other.token
-            )
+            raise MixedTokens("amounts of different tokens", expected=self.token, got=other.token)
         return other
 
     def __str__(self) -> str:
@@ -90,7 +88,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Base units of `token` for 1000 model tokens (`pricePerToken` × `PRICE_PRECISION`)."""
+    """Base units of `token` for 1000 model tokens (`pricePerToken`, see `PRICE_PRECISION`)."""
 
     per_thousand_tokens: int
     token: Token

@@ -33,7 +33,7 @@ class Network:
 
     def token_named(self, symbol: str) -> Token:
         """Raises:
-            UnknownName: when no token of the network has this symbol.
+        UnknownName: when no token of the network has this symbol.
         """
         for known in (NATIVE, self.usdc, self.fab):
             if known.symbol == symbol.upper():
@@ -59,11 +59,9 @@ _NETWORKS = {BASE_SEPOLIA.name: BASE_SEPOLIA}
 
 def network_named(name: str) -> Network:
     """Raises:
-        UnknownName: when there is no deployment of this name.
+    UnknownName: when there is no deployment of this name.
     """
     try:
         return _NETWORKS[name]
     except KeyError:
-        raise UnknownName(
-            "no such network", expected=" or ".join(_NETWORKS), got=name
-        ) from None
+        raise UnknownName("no such network", expected=" or ".join(_NETWORKS), got=name) from None

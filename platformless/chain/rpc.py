@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from web3.providers.async_base import AsyncJSONBaseProvider
@@ -95,7 +95,7 @@ class FailoverProvider(AsyncJSONBaseProvider):
                 self._rest(endpoint, fault)
             else:
                 endpoint.failures = 0
-                return RPCResponse(**reply)  # type: ignore[typeddict-item]
+                return cast(RPCResponse, reply)
 
     async def _next_endpoint(self, method: str, deadline: float) -> _Endpoint:
         """The endpoint in use, or the next that is not resting; waits when all are."""

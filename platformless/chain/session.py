@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from eth_abi import decode
+from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from ..protocol.digests import Address, ModelId, ProofHash
@@ -18,7 +18,7 @@ from ..protocol.transcript import Tokens
 from ..protocol.words import WORD_BYTES, split_words, word_number
 from .errors import ContractRefused, UnknownSession, UnreadableAnswer
 from .money import Amount, Price, Token
-from .reverts import (
+from .refusals import (
     ClaimsTooFast,
     ClaimTooSmall,
     DepositExceeded,
@@ -29,6 +29,7 @@ from .reverts import (
     SessionNotTimedOut,
 )
 
+DEFAULT_PROOF_INTERVAL = Tokens(1000)
 _HEAD = ["uint256", "address", "address", "address", *["uint256"] * 7]
 _TAIL = ["uint8", "uint256", "uint256", "string", "bytes32", "string"]
 _WITHOUT_TIMEOUT = _HEAD + _TAIL  # contracts before 31 January 2026
@@ -200,9 +201,7 @@ def check_claim(
             got=f"{tokens} tokens in {now - session.last_proof_at} s",
         )
     if tokens > session.tokens_left:
-        return DepositExceeded(
-            "by state", expected=f"<= {session.tokens_left} tokens", got=tokens
-        )
+        return DepositExceeded("by state", expected=f"<= {session.tokens_left} tokens", got=tokens)
     return None
 
 
@@ -243,5 +242,5 @@ class SessionTermsOffer:
     deposit: Amount
     price: Price
     longest_seconds: int = 3600
-    proof_interval: Tokens = Tokens(1000)
+    proof_interval: Tokens = DEFAULT_PROOF_INTERVAL
     proof_timeout_seconds: int = 300

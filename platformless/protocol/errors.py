@@ -19,6 +19,8 @@ class ProtocolError(PlatformlessError):
     """A value or an encoding breaks its rules."""
 
     code = "PRO-000"
+    outcome = "invalid"
+    exit_status = 2
 
 
 class ValueOutOfRange(ProtocolError):

@@ -1,18 +1,14 @@
-"""The command `prove-session`: a thin skin over library calls that return reports.
-
-Exit status: 0 accepted, 1 rejected, 2 bad usage or input, 3 could not run.
-"""
+"""The command `prove-session`: a thin skin over library calls that return reports."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ..audit.errors import Rejection
 from ..audit.policy import (
     Acknowledgement,
     ClaimPolicy,
@@ -24,24 +20,20 @@ from ..audit.policy import (
     ExpectedTokens,
 )
 from ..audit.verify import Policy, claim_to_json, verify_bundle
-from ..errors import PlatformlessError
-from ..files import write_atomically
+from ..console import AsJson, BadInput, Output, guarded, read_file, write_file
 from ..protocol.bundle import Bundle
 from ..protocol.claim import SessionClaim
 from ..protocol.digests import Address
-from ..protocol.errors import ProtocolError
 from ..protocol.record import SessionRecord
 from ..protocol.transcript import Tokens
 from .binary import find_prover
-from .output import Output, show_claim, show_estimate, show_proof, show_verification
+from .output import show_claim, show_estimate, show_proof, show_verification
 from .process import StarkProver
 from .progress import ProgressDisplay
 from .proof import ProofReport, estimate_window, prove_window
 from .throughput import expected_throughput
 
-EXIT_REJECTED = 1
-EXIT_BAD_INPUT = 2
-EXIT_COULD_NOT_RUN = 3
+_PROGRAM = "prove-session"
 _RECEIPT_KINDS = ("composite", "succinct")
 
 app = typer.Typer(
@@ -51,7 +43,6 @@ app = typer.Typer(
     help="Build and check proofs of a session's token accounting.",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 RecordFile = Annotated[Path, typer.Argument(metavar="RECORD.json", help="A recorded session.")]
 BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A proof bundle.")]
 CheckpointNumber = Annotated[
@@ -60,18 +51,6 @@ CheckpointNumber = Annotated[
 MemoryGib = Annotated[
     float, typer.Option("--memory-gib", min=0.01, help="Memory that proving may take, in GiB.")
 ]
-
-
-class BadInput(PlatformlessError):
-    """A file or an option that cannot be used."""
-
-    code = "CLI-001"
-
-
-class Interrupted(PlatformlessError):
-    """Stopped from the keyboard."""
-
-    code = "CLI-002"
 
 
 @app.command()
@@ -84,7 +63,7 @@ def estimate(
     """Run the guest without proving: cycles, expected time and memory."""
 
     def run(output: Output) -> None:
-        window = SessionRecord.decode(_read(record)).window(checkpoint)
+        window = SessionRecord.decode(read_file(record)).window(checkpoint)
         report = _with_prover(
             lambda prover: estimate_window(prover, window, memory_bytes=_bytes(memory_gib))
         )
@@ -115,7 +94,7 @@ def prove(
         target = out or record.with_suffix(".bundle")
         if not target.parent.is_dir():
             raise BadInput("the folder of the bundle does not exist", got=target.parent)
-        decoded = SessionRecord.decode(_read(record))
+        decoded = SessionRecord.decode(read_file(record))
         window = decoded.window(checkpoint)
         acknowledgement = decoded.acknowledgement(checkpoint)
 
@@ -132,7 +111,7 @@ def prove(
                 )
 
         report = _with_prover(proving)
-        _write(target, report.data)
+        write_file(target, report.data)
         if as_json:
             output.json("accepted", bundle=str(target), proof=report.to_json())
         else:
@@ -177,7 +156,7 @@ def verify(
         policy = Policy(
             expectations=rules, acknowledgement=Acknowledgement(require_acknowledgement)
         )
-        report = verify_bundle(_read(bundle), policy)
+        report = verify_bundle(read_file(bundle), policy)
         if as_json:
             output.json("accepted", verification=report.to_json())
         else:
@@ -191,7 +170,7 @@ def inspect(bundle: BundleFile, as_json: AsJson = False) -> None:
     """Print what a bundle says, without checking that it is true."""
 
     def run(output: Output) -> None:
-        decoded = Bundle.decode(_read(bundle))
+        decoded = Bundle.decode(read_file(bundle))
         claim = SessionClaim.decode(decoded.journal)
         described: dict[str, Any] = {
             "format": decoded.format,
@@ -234,37 +213,7 @@ def _with_prover(use: Callable[[StarkProver], Coroutine[Any, Any, _Report]]) -> 
 
 
 def _guarded(command: str, as_json: bool, run: Callable[[Output], None]) -> None:
-    """Runs a command and turns its errors into messages and exit statuses."""
-    output = Output(command, as_json)
-    try:
-        run(output)
-    except Rejection as error:
-        _leave(output, "rejected", error, EXIT_REJECTED)
-    except (ProtocolError, BadInput) as error:
-        _leave(output, "invalid", error, EXIT_BAD_INPUT)
-    except PlatformlessError as error:
-        _leave(output, "failed", error, EXIT_COULD_NOT_RUN)
-    except KeyboardInterrupt:
-        _leave(output, "failed", Interrupted("interrupted"), EXIT_COULD_NOT_RUN)
-
-
-def _leave(output: Output, outcome: str, error: PlatformlessError, status: int) -> NoReturn:
-    output.error(outcome, error)
-    raise typer.Exit(status) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"cannot read {path}", got=error.strerror or str(error)) from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise BadInput(f"cannot write {path}", got=error.strerror or str(error)) from error
+    guarded(_PROGRAM, command, as_json, run)
 
 
 def _bytes(gib: float) -> int:

@@ -1,66 +1,23 @@
-"""What `prove-session` prints: text for a person, or one versioned JSON object."""
+"""What `prove-session` prints for a person."""
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ..audit.verify import VerificationReport
-from ..errors import PlatformlessError
+from ..console import Output, facts
 from ..protocol.assurance import Component, Coverage
 from ..protocol.claim import SessionClaim
 from .proof import EstimateReport, ProofReport
 
-JSON_FORMAT = "prove-session/1"
 _COLOURS = {Coverage.PROVEN: "green", Coverage.SAMPLED: "yellow", Coverage.NOT_COVERED: "dim"}
-
-
-class Output:
-    """Results on standard output, everything else on standard error."""
-
-    def __init__(self, command: str, as_json: bool) -> None:
-        self.command = command
-        self.as_json = as_json
-        self.console = Console(highlight=False, soft_wrap=True)
-        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-    def json(self, outcome: str, **fields: Any) -> None:
-        document = {"format": JSON_FORMAT, "command": self.command, "outcome": outcome, **fields}
-        sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
-
-    def error(self, outcome: str, error: PlatformlessError) -> None:
-        if self.as_json:
-            self.json(outcome, error=error.to_json())
-            return
-        self.errors.print(f"[bold red]{outcome}[/]: {_plain(error)}")
-        if error.advice:
-            self.errors.print(f"  what to do: {error.advice}")
-
-    def line(self, text: str) -> None:
-        if not self.as_json:
-            self.console.print(text)
-
-
-def _plain(value: object) -> str:
-    """Text in which square brackets are not markup."""
-    return str(value).replace("[", r"\[")
-
-
-def _facts() -> Table:
-    """A table of names and values; long values are folded, never cut."""
-    table = Table(show_header=False, box=None)
-    table.add_column()
-    table.add_column(overflow="fold")
-    return table
 
 
 def show_estimate(output: Output, report: EstimateReport) -> None:
     execution = report.execution
-    table = _facts()
+    table = facts()
     table.add_row("tokens billed", f"{report.claim.tokens:,}")
     table.add_row("user cycles", f"{execution.user_cycles:,}")
     table.add_row("paging cycles", f"{execution.paging_cycles:,}")
@@ -76,7 +33,7 @@ def show_estimate(output: Output, report: EstimateReport) -> None:
 
 def show_claim(output: Output, claim: SessionClaim) -> None:
     terms = claim.terms
-    table = _facts()
+    table = facts()
     table.add_row("session", f"{terms.session_id} on chain {terms.chain_id}")
     table.add_row("marketplace", str(terms.marketplace))
     table.add_row("host", str(terms.host))

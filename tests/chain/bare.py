@@ -65,9 +65,7 @@ class BareChain:
         chain: Chain | None = None,
         outbox: str = "outbox.db",
     ) -> TransactionSender:
-        return TransactionSender(
-            chain or self.chain, self.account, self._folder / outbox, settings
-        )
+        return TransactionSender(chain or self.chain, self.account, self._folder / outbox, settings)
 
     async def fund(self, wei: int) -> None:
         await self.chain.command("anvil_setBalance", str(self.address), hex(wei))
@@ -95,7 +93,7 @@ def payment(wei: int) -> ContractCall:
     return ContractCall(RECIPIENT, b"", value=wei, description=f"pay {wei} wei")
 
 
-def foreign(account: LocalAccount, nonce: int, wei: int, gas_price: int = 10**10) -> dict[str, Any]:
+def foreign(nonce: int, wei: int, gas_price: int = 10**10) -> dict[str, Any]:
     """A transaction of the account that no outbox knows."""
     return {
         "to": str(RECIPIENT),

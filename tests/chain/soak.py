@@ -22,7 +22,7 @@ from platformless.chain.devchain.accounts import dev_account
 from platformless.chain.errors import ChainError
 from platformless.chain.marketplace import Marketplace
 from platformless.chain.networks import BASE_SEPOLIA, Network
-from platformless.chain.reverts import ClaimsTooFast
+from platformless.chain.refusals import ClaimsTooFast
 from platformless.chain.sending.outbox import Outbox, State
 from platformless.chain.sending.sender import TransactionSender
 from platformless.chain.sending.settings import SenderSettings
@@ -31,9 +31,7 @@ from platformless.protocol.digests import Address, ProofHash
 from platformless.protocol.transcript import Tokens
 
 TOKENS = Tokens(100)
-SETTINGS = SenderSettings(
-    confirmations=2, poll_seconds=0.05, rebroadcast_seconds=2, bump_seconds=5
-)
+SETTINGS = SenderSettings(confirmations=2, poll_seconds=0.05, rebroadcast_seconds=2, bump_seconds=5)
 
 
 class Plan(msgspec.Struct, frozen=True):

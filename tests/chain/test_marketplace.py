@@ -12,7 +12,7 @@ from platformless.chain.errors import (
 )
 from platformless.chain.marketplace import Marketplace
 from platformless.chain.money import NATIVE, settle
-from platformless.chain.reverts import NoSuchProof
+from platformless.chain.refusals import NoSuchProof
 from platformless.chain.session import SessionStatus
 from platformless.protocol.digests import Address
 from platformless.protocol.errors import ValueOutOfRange
@@ -162,9 +162,7 @@ async def test_a_delegate_opens_a_session_that_its_client_pays(world: World) -> 
     approval = world.usdc.approve(world.network.marketplace, world.offer().deposit)
     await world.send("client", approval)
     wallet = await world.wallet("client")
-    opened = await world.send(
-        "delegate", world.marketplace.open_session_for(client, world.offer())
-    )
+    opened = await world.send("delegate", world.marketplace.open_session_for(client, world.offer()))
     session = await world.marketplace.session(await world.opened_by(opened))
     assert session.client == client
     assert await world.wallet("client") == wallet - session.deposit

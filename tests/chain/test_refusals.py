@@ -9,7 +9,7 @@ import pytest
 from platformless.chain.connection import ContractCall
 from platformless.chain.errors import ContractRefused, Disposition, TransactionReverted
 from platformless.chain.money import NATIVE, Price
-from platformless.chain.reverts import (
+from platformless.chain.refusals import (
     BalanceTooLow,
     ClaimsTooFast,
     ClaimTooSmall,
@@ -49,8 +49,8 @@ async def refusal(world: World, name: str, call: ContractCall) -> ContractRefuse
 Provoke = Callable[[World], Awaitable[tuple[str, ContractCall]]]
 
 
-async def proven(world: World, **changes: object) -> int:
-    session_id = await world.open_session(**changes)
+async def proven(world: World) -> int:
+    session_id = await world.open_session()
     await world.pass_time(60)
     await world.send("host", world.marketplace.submit_proof(world.submission(session_id, 1000)))
     return session_id
@@ -327,9 +327,7 @@ async def test_a_text_nobody_knows_is_explained_by_the_state(
     session_id, tokens = int.from_bytes(call.data[4:36], "big"), call.data[36:68]
     submission = world.submission(session_id, int.from_bytes(tokens, "big"))
     unknown = ContractRefused("E17")
-    explained = await world.marketplace.explain_submission(
-        unknown, submission, world.address(name)
-    )
+    explained = await world.marketplace.explain_submission(unknown, submission, world.address(name))
     assert type(explained) is expected
 
 

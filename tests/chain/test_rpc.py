@@ -112,7 +112,7 @@ async def test_an_endpoint_of_another_chain_is_passed_over(
     assert node.asked["eth_getBlockByNumber"] == 1
 
 
-async def test_only_another_chain_is_told_with_both_ids(bare: BareChain, node: FaultyNode) -> None:
+async def test_only_another_chain_is_told_with_both_ids(bare: BareChain) -> None:
     wrong = replace(bare.network, chain_id=8453)
     async with Chain(wrong, rpc_urls=(bare.url,), settings=IMPATIENT) as chain:
         with pytest.raises(WrongChain) as error:

@@ -22,7 +22,7 @@ from platformless.chain.sending.sender import Confirmed, TransactionSender
 from .bare import QUICK, RECIPIENT, BareChain, foreign, payment
 
 
-async def until(bare: BareChain, sender: TransactionSender, key: str, state: State) -> None:
+async def until(sender: TransactionSender, key: str, state: State) -> None:
     """Waits, without mining, until an entry is in a state."""
     async with asyncio.timeout(10):
         while True:
@@ -43,7 +43,7 @@ async def confirmed_while_mining(bare: BareChain, work: asyncio.Task[Confirmed])
 async def test_a_transaction_is_final_only_with_its_confirmations(bare: BareChain) -> None:
     async with bare.sender(replace(QUICK, confirmations=3)) as sender:
         work = asyncio.create_task(sender.send("a", payment(5)))
-        await until(bare, sender, "a", State.MINED)
+        await until(sender, "a", State.MINED)
         await bare.mine()
         with pytest.raises(NotConfirmedYet):
             await sender.wait("a", confirm_seconds=0.2)
@@ -90,11 +90,11 @@ async def test_a_hundred_transactions_are_in_flight_at_once(bare: BareChain) -> 
 async def test_a_reorg_sends_the_transaction_again(bare: BareChain) -> None:
     async with bare.sender(replace(QUICK, confirmations=4)) as sender:
         work = asyncio.create_task(sender.send("a", payment(5)))
-        await until(bare, sender, "a", State.MINED)
+        await until(sender, "a", State.MINED)
         first = sender.outbox.find("a")
         await bare.hold()
         await bare.chain.command("anvil_reorg", 1, [])
-        await until(bare, sender, "a", State.PENDING)
+        await until(sender, "a", State.PENDING)
         confirmed = await confirmed_while_mining(bare, work)
         assert first is not None
         assert confirmed.block_hash != first.mined_block_hash
@@ -119,7 +119,7 @@ async def test_a_transaction_that_the_node_forgot_is_sent_again(bare: BareChain)
     await bare.hold()
     async with bare.sender() as sender:
         work = asyncio.create_task(sender.send("a", payment(5)))
-        await until(bare, sender, "a", State.PENDING)
+        await until(sender, "a", State.PENDING)
         await bare.chain.command("anvil_dropAllTransactions")
         await confirmed_while_mining(bare, work)
     assert await bare.received() == 5
@@ -131,7 +131,7 @@ async def test_a_stuck_transaction_is_replaced_by_one_that_offers_more(bare: Bar
     await bare.hold()
     async with bare.sender() as sender:
         work = asyncio.create_task(sender.send("a", payment(5)))
-        await until(bare, sender, "a", State.PENDING)
+        await until(sender, "a", State.PENDING)
         await bare.chain.command("anvil_setNextBlockBaseFeePerGas", hex(20 * GWEI))
         async with asyncio.timeout(10):
             while not work.done():
@@ -193,9 +193,9 @@ async def test_a_foreign_transaction_that_takes_the_nonce_is_stepped_over(bare: 
     await bare.hold()
     async with bare.sender() as sender:
         work = asyncio.create_task(sender.send("a", payment(5)))
-        await until(bare, sender, "a", State.PENDING)
+        await until(sender, "a", State.PENDING)
         await bare.chain.command("anvil_dropAllTransactions")
-        other = bare.account.sign_transaction(foreign(bare.account, 0, 1000))
+        other = bare.account.sign_transaction(foreign(0, 1000))
         await bare.chain.broadcast(other.raw_transaction)
         await confirmed_while_mining(bare, work)
         entry = sender.outbox.find("a")
@@ -208,9 +208,9 @@ async def test_the_same_call_sent_from_elsewhere_counts_as_sent(bare: BareChain)
     await bare.hold()
     async with bare.sender() as sender:
         work = asyncio.create_task(sender.send("a", payment(5)))
-        await until(bare, sender, "a", State.PENDING)
+        await until(sender, "a", State.PENDING)
         await bare.chain.command("anvil_dropAllTransactions")
-        other = bare.account.sign_transaction(foreign(bare.account, 0, 5))
+        other = bare.account.sign_transaction(foreign(0, 5))
         await bare.chain.broadcast(other.raw_transaction)
         confirmed = await confirmed_while_mining(bare, work)
         assert confirmed.transaction_hash == "0x" + other.hash.hex()
@@ -244,4 +244,4 @@ async def test_a_key_nobody_sent_cannot_be_waited_for(bare: BareChain) -> None:
     async with bare.sender() as sender:
         with pytest.raises(KeyError):
             await sender.wait("never")
-    assert RECIPIENT != bare.address
+    assert bare.address != RECIPIENT

@@ -38,15 +38,17 @@ async def mine_until(bare: BareChain, *work: asyncio.Task[Any]) -> None:
 async def test_a_node_that_is_down_for_ten_seconds_delays_and_loses_nothing(
     bare: BareChain, node: FaultyNode
 ) -> None:
-    async with Chain(bare.network, rpc_urls=(node.url,), settings=PATIENT) as chain:
-        async with bare.sender(chain=chain) as sender:
-            work = [asyncio.create_task(sender.send(f"n{n}", payment(2**n))) for n in range(20)]
-            while node.answered["eth_sendRawTransaction"] < 10:
-                await asyncio.sleep(0.001)
-            await node.shut()
-            await asyncio.sleep(DOWN_SECONDS)
-            await node.open()
-            await mine_until(bare, *work)
+    async with (
+        Chain(bare.network, rpc_urls=(node.url,), settings=PATIENT) as chain,
+        bare.sender(chain=chain) as sender,
+    ):
+        work = [asyncio.create_task(sender.send(f"n{n}", payment(2**n))) for n in range(20)]
+        while node.answered["eth_sendRawTransaction"] < 10:
+            await asyncio.sleep(0.001)
+        await node.shut()
+        await asyncio.sleep(DOWN_SECONDS)
+        await node.open()
+        await mine_until(bare, *work)
     assert await bare.received() == 2**20 - 1
 
 
@@ -62,10 +64,12 @@ async def test_an_answer_lost_on_the_way_back_does_not_send_twice(
 
     await bare.hold()
     node.fault = for_method("eth_sendRawTransaction", lose_the_answer)
-    async with Chain(bare.network, rpc_urls=(node.url,), settings=PATIENT) as chain:
-        async with bare.sender(chain=chain) as sender:
-            work = asyncio.create_task(sender.send("a", payment(5)))
-            await mine_until(bare, work)
+    async with (
+        Chain(bare.network, rpc_urls=(node.url,), settings=PATIENT) as chain,
+        bare.sender(chain=chain) as sender,
+    ):
+        work = asyncio.create_task(sender.send("a", payment(5)))
+        await mine_until(bare, work)
     assert await bare.received() == 5
 
 
@@ -83,26 +87,30 @@ async def test_a_transaction_that_the_node_does_not_take_is_kept_and_taken_later
     bare: BareChain, node: FaultyNode, fault: Fault
 ) -> None:
     node.fault = for_method("eth_sendRawTransaction", fault)
-    async with Chain(bare.network, rpc_urls=(node.url,), settings=IMPATIENT) as chain:
-        async with bare.sender(chain=chain) as sender:
-            await sender.submit("a", payment(5))
-            assert await bare.received() == 0
-            node.fault = None
-            await mine_until(bare, asyncio.create_task(sender.wait("a")))
+    async with (
+        Chain(bare.network, rpc_urls=(node.url,), settings=IMPATIENT) as chain,
+        bare.sender(chain=chain) as sender,
+    ):
+        await sender.submit("a", payment(5))
+        assert await bare.received() == 0
+        node.fault = None
+        await mine_until(bare, asyncio.create_task(sender.wait("a")))
     assert await bare.received() == 5
 
 
 async def test_a_node_that_is_down_before_sending_leaves_no_trace(
     bare: BareChain, node: FaultyNode
 ) -> None:
-    async with Chain(bare.network, rpc_urls=(node.url,), settings=IMPATIENT) as chain:
-        async with bare.sender(chain=chain) as sender:
-            await node.shut()
-            with pytest.raises(EndpointsUnavailable):
-                await sender.submit("a", payment(5))
-            assert sender.outbox.entries() == []
-            await node.open()
-            await mine_until(bare, asyncio.create_task(sender.send("a", payment(5))))
+    async with (
+        Chain(bare.network, rpc_urls=(node.url,), settings=IMPATIENT) as chain,
+        bare.sender(chain=chain) as sender,
+    ):
+        await node.shut()
+        with pytest.raises(EndpointsUnavailable):
+            await sender.submit("a", payment(5))
+        assert sender.outbox.entries() == []
+        await node.open()
+        await mine_until(bare, asyncio.create_task(sender.send("a", payment(5))))
     assert await bare.received() == 5
 
 

@@ -14,9 +14,7 @@ SESSIONS = 8
 
 async def open_sessions(world: World, count: int) -> list[int]:
     deposit = NATIVE.amount("0.01")
-    return [
-        await world.open_session(deposit=deposit, price=NATIVE_PRICE) for _ in range(count)
-    ]
+    return [await world.open_session(deposit=deposit, price=NATIVE_PRICE) for _ in range(count)]
 
 
 async def test_killed_processes_lose_and_repeat_nothing(world: World, tmp_path: Path) -> None:

@@ -61,6 +61,10 @@ class Anvil:
     def process_id(self) -> int:
         return self._child.process_id
 
+    @property
+    def is_running(self) -> bool:
+        return self._child.exit_status is None
+
     def stop(self) -> None:
         """Ends anvil; its chain is gone."""
         self._child.kill()

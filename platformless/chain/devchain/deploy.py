@@ -82,9 +82,7 @@ class Deployer:
             ) from None
 
 
-async def deploy_marketplace(
-    chain: Chain, owner: Address, settings: DeploymentSettings
-) -> Network:
+async def deploy_marketplace(chain: Chain, owner: Address, settings: DeploymentSettings) -> Network:
     """Deploys the five contracts and two test tokens, wired as on Base Sepolia.
 
     Returns:

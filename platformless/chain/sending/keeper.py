@@ -187,9 +187,7 @@ class Keeper:
         sign = signer(
             self._account, self._chain.network.chain_id, entry.call, entry.gas_limit, fees
         )
-        await self._in_thread(
-            self._outbox.renumber, entry, next_nonce=view.mined_nonces, sign=sign
-        )
+        await self._in_thread(self._outbox.renumber, entry, next_nonce=view.mined_nonces, sign=sign)
         await self.broadcast((await self._again(entry)).offers[-1])
 
     async def _push(self, entry: Entry, view: _View) -> None:

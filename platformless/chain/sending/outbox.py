@@ -99,7 +99,15 @@ OPEN_STATES = (State.PENDING, State.MINED)
 FINAL_STATES = (State.CONFIRMED, State.REVERTED)
 _FINAL = _transactions.c.state.in_([state.value for state in FINAL_STATES])
 _UNMINED = dict.fromkeys(
-    ("mined_hash", "mined_block", "mined_block_hash", "succeeded", "gas_used", "gas_price", "refusal")
+    (
+        "mined_hash",
+        "mined_block",
+        "mined_block_hash",
+        "succeeded",
+        "gas_used",
+        "gas_price",
+        "refusal",
+    )
 )
 
 
@@ -163,8 +171,8 @@ class Outbox:
 
     def claim_chain(self, genesis_hash: str) -> None:
         """Raises:
-            OutboxOfAnotherChain: when the file was used with a chain of the same id and another
-                block 0, such as an earlier dev chain.
+        OutboxOfAnotherChain: when the file was used with a chain of the same id and another
+            block 0, such as an earlier dev chain.
         """
         with self._write() as connection:
             query = sa.select(_chains.c.genesis_hash).where(_chains.c.chain_id == self.chain_id)
@@ -267,7 +275,7 @@ class Outbox:
                         **values,
                     )
                 )
-                identity = inserted.inserted_primary_key[0]
+                identity = inserted.lastrowid
             _insert_offer(connection, identity, offer)
             return self._entries(connection, _transactions.c.id == identity)[0]
 
@@ -295,9 +303,7 @@ class Outbox:
         with self._write() as connection:
             if not self._is_still(connection, entry):
                 return False
-            self._set(
-                connection, entry.id, state=State.REFUSED.value, nonce=None, refusal=reason
-            )
+            self._set(connection, entry.id, state=State.REFUSED.value, nonce=None, refusal=reason)
             return True
 
     def set_mined(self, entry: Entry, receipt: Receipt) -> None:
@@ -375,7 +381,7 @@ class Outbox:
     def _is_still(self, connection: sa.Connection, entry: Entry) -> bool:
         query = sa.select(_transactions.c.state, _transactions.c.nonce)
         row = connection.execute(query.where(_transactions.c.id == entry.id)).one()
-        return row.state == State.PENDING.value and row.nonce == entry.nonce
+        return (row.state, row.nonce) == (State.PENDING.value, entry.nonce)
 
     def _set(self, connection: sa.Connection, identity: int, **values: Any) -> None:
         connection.execute(
@@ -390,9 +396,7 @@ class Outbox:
             _transactions.c.account == self.account.value,
         )
 
-    def _entries(
-        self, connection: sa.Connection, condition: sa.ColumnElement[bool]
-    ) -> list[Entry]:
+    def _entries(self, connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Entry]:
         query = sa.select(_transactions).where(self._mine(), condition)
         rows = connection.execute(query.order_by(_transactions.c.nonce)).all()
         offers: dict[tuple[int, int], list[Offer]] = {}

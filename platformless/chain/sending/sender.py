@@ -91,9 +91,7 @@ class TransactionSender:
             raise UnreadableAnswer("the node has no block 0")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
         try:
-            self.outbox = await self._in_thread(
-                Outbox, self._outbox_path, chain_id, self.address
-            )
+            self.outbox = await self._in_thread(Outbox, self._outbox_path, chain_id, self.address)
             await self._in_thread(self.outbox.claim_chain, genesis.hash)
         except BaseException:
             self._thread.shutdown()

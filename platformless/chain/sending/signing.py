@@ -30,7 +30,7 @@ def signer(
                 "type": _DYNAMIC_FEE,
                 "chainId": chain_id,
                 "nonce": nonce,
-                "to": str(call.to),
+                "to": call.to.value,
                 "value": call.value,
                 "data": call.data,
                 "gas": gas_limit,
@@ -38,6 +38,8 @@ def signer(
                 "maxPriorityFeePerGas": fees.priority_fee,
             }
         )
-        return Offer("0x" + signed.hash.hex(), nonce, fees, bytes(signed.raw_transaction), time.time())
+        return Offer(
+            "0x" + signed.hash.hex(), nonce, fees, bytes(signed.raw_transaction), time.time()
+        )
 
     return sign

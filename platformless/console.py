@@ -1,0 +1,114 @@
+"""What the commands have in common: results as text or as one JSON object, errors as messages
+with an exit status.
+
+Exit status: 0 done or accepted, 1 rejected, 2 bad usage or input, 3 could not run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .errors import PlatformlessError
+from .files import write_atomically
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+class BadInput(PlatformlessError):
+    """A file or an option that cannot be used."""
+
+    code = "CLI-001"
+    outcome = "invalid"
+    exit_status = 2
+
+
+class Interrupted(PlatformlessError):
+    """Stopped from the keyboard."""
+
+    code = "CLI-002"
+
+
+class Output:
+    """Results on standard output, everything else on standard error.
+
+    Args:
+        program: Names the JSON format, `program/1`.
+    """
+
+    def __init__(self, program: str, command: str, as_json: bool) -> None:
+        self.command = command
+        self.as_json = as_json
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._format = f"{program}/1"
+
+    def json(self, outcome: str, **fields: Any) -> None:
+        document = {"format": self._format, "command": self.command, "outcome": outcome, **fields}
+        sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+        sys.stdout.flush()
+
+    def error(self, error: PlatformlessError) -> None:
+        if self.as_json:
+            self.json(error.outcome, error=error.to_json())
+            return
+        self.errors.print(f"[bold red]{error.outcome}[/]: {_plain(error)}")
+        if error.advice:
+            self.errors.print(f"  what to do: {error.advice}")
+
+    def line(self, text: str) -> None:
+        if not self.as_json:
+            self.console.print(text)
+
+
+def guarded(program: str, command: str, as_json: bool, run: Callable[[Output], None]) -> None:
+    """Runs a command and turns its errors into messages and exit statuses."""
+    output = Output(program, command, as_json)
+    try:
+        run(output)
+    except PlatformlessError as error:
+        output.error(error)
+        raise typer.Exit(error.exit_status) from error
+    except KeyboardInterrupt as interrupt:
+        output.error(Interrupted("interrupted"))
+        raise typer.Exit(Interrupted.exit_status) from interrupt
+
+
+def read_file(path: Path) -> bytes:
+    """Raises:
+    BadInput: when the file cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}", got=error.strerror or str(error)) from error
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Raises:
+    BadInput: when the file cannot be written.
+    """
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}", got=error.strerror or str(error)) from error
+
+
+def facts() -> Table:
+    """A table of names and values; long values are folded, never cut."""
+    table = Table(show_header=False, box=None)
+    table.add_column()
+    table.add_column(overflow="fold")
+    return table
+
+
+def _plain(value: object) -> str:
+    """Text in which square brackets are not markup."""
+    return str(value).replace("[", r"\[")

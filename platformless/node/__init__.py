@@ -1,0 +1,1 @@
+"""The host's node: the command `fabstir-llm-node`."""

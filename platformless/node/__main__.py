@@ -1,0 +1,5 @@
+"""`python -m platformless.node`."""
+
+from .cli import main
+
+main()

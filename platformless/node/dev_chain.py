@@ -1,0 +1,108 @@
+"""`fabstir-llm-node dev-chain`: runs a dev chain by hand and shows what is on it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ..chain.devchain import DevChain, DevChainSettings, start_dev_chain
+from ..chain.errors import AnvilFailed
+from ..console import Output, facts, write_file
+
+_WATCH_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DevChainRequest:
+    """What was asked for on the command line."""
+
+    port: int
+    block_seconds: float
+    env_file: Path | None
+
+
+def run_dev_chain(output: Output, request: DevChainRequest) -> None:
+    """Starts the chain, shows it, and stays until SIGINT or SIGTERM.
+
+    Raises:
+        AnvilNotFound, AnvilFailed: also when anvil ends by itself.
+    """
+    asyncio.run(_run(output, request))
+
+
+async def _run(output: Output, request: DevChainRequest) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    settings = DevChainSettings(port=request.port, block_seconds=request.block_seconds)
+    with await start_dev_chain(settings) as chain:
+        if request.env_file is not None:
+            write_file(request.env_file, env_text(chain).encode())
+        if output.as_json:
+            output.json("running", chain=describe(chain))
+        else:
+            show(output, chain)
+        while not stopping.is_set():
+            if not chain.is_running:
+                raise AnvilFailed("anvil ended", expected="that it runs until interrupted")
+            try:
+                async with asyncio.timeout(_WATCH_SECONDS):
+                    await stopping.wait()
+            except TimeoutError:
+                continue
+
+
+def env_text(chain: DevChain) -> str:
+    """The chain's addresses and the host's key, as a `.env` file."""
+    return "".join(f"{name}={value}\n" for name, value in chain.environment().items())
+
+
+def describe(chain: DevChain) -> dict[str, Any]:
+    """Everything about the chain, for JSON."""
+    return {
+        "rpc_url": chain.rpc_url,
+        "chain_id": chain.network.chain_id,
+        "process_id": chain.process_id,
+        "contracts": {name: str(address) for name, address in chain.contracts().items()},
+        "model": {
+            "id": str(chain.model.id),
+            "repository": chain.model.repository,
+            "file_name": chain.model.file_name,
+            "sha256": str(chain.model.file_hash),
+        },
+        "accounts": {
+            name: {"address": account.address, "private_key": "0x" + account.key.hex()}
+            for name, account in chain.accounts.items()
+        },
+        "environment": chain.environment(),
+    }
+
+
+def show(output: Output, chain: DevChain) -> None:
+    """The same as tables and a `.env` for a person."""
+    network = facts()
+    network.add_row("RPC", chain.rpc_url)
+    network.add_row("chain id", str(chain.network.chain_id))
+    for name, address in chain.contracts().items():
+        network.add_row(name, str(address))
+    network.add_row("model", f"{chain.model.repository}/{chain.model.file_name}")
+    network.add_row("model id", str(chain.model.id))
+    accounts = Table(box=None, pad_edge=False)
+    for title in ("account", "address", "private key (public: for tests only)"):
+        accounts.add_column(title, no_wrap=True)
+    for name, account in chain.accounts.items():
+        accounts.add_row(name, account.address, "0x" + account.key.hex())
+    settings = chain.settings
+    output.console.print(network)
+    output.line("")
+    output.console.print(accounts)
+    output.line(f"each has {settings.eth:,} ETH, {settings.fab:,} FAB and {settings.usdc:,} USDC")
+    output.line("")
+    output.line("# .env")
+    output.line(env_text(chain))
+    output.line("[green]running[/]; stop with Ctrl-C")
