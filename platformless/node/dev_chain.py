@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from ..chain.devchain import DevChain, DevChainSettings, start_dev_chain
 from ..chain.errors import AnvilFailed
-from ..console import Output, facts, write_file
+from ..console import Output, write_file
 
 _WATCH_SECONDS = 0.5
 
@@ -84,23 +82,18 @@ def describe(chain: DevChain) -> dict[str, Any]:
 
 
 def show(output: Output, chain: DevChain) -> None:
-    """The same as tables and a `.env` for a person."""
-    network = facts()
-    network.add_row("RPC", chain.rpc_url)
-    network.add_row("chain id", str(chain.network.chain_id))
-    for name, address in chain.contracts().items():
-        network.add_row(name, str(address))
-    network.add_row("model", f"{chain.model.repository}/{chain.model.file_name}")
-    network.add_row("model id", str(chain.model.id))
-    accounts = Table(box=None, pad_edge=False)
-    for title in ("account", "address", "private key (public: for tests only)"):
-        accounts.add_column(title, no_wrap=True)
-    for name, account in chain.accounts.items():
-        accounts.add_row(name, account.address, "0x" + account.key.hex())
-    settings = chain.settings
-    output.console.print(network)
+    """The same as a table and a `.env` for a person. Lines are never cut or folded."""
+    rows = {"RPC": chain.rpc_url, "chain id": str(chain.network.chain_id)}
+    rows |= {name: str(address) for name, address in chain.contracts().items()}
+    rows["model"] = f"{chain.model.repository}/{chain.model.file_name}"
+    rows["model id"] = str(chain.model.id)
+    for name, value in rows.items():
+        output.line(f"{name:<16}{value}")
     output.line("")
-    output.console.print(accounts)
+    output.line(f"{'account':<16}{'address':<44}private key (public: for tests only)")
+    for name, account in chain.accounts.items():
+        output.line(f"{name:<16}{account.address:<44}0x{account.key.hex()}")
+    settings = chain.settings
     output.line(f"each has {settings.eth:,} ETH, {settings.fab:,} FAB and {settings.usdc:,} USDC")
     output.line("")
     output.line("# .env")
