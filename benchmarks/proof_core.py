@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,8 @@ from platformless.prover.binary import find_prover
 from platformless.prover.process import StarkProver
 from platformless.prover.proof import prove_window
 from tests.samples import window_of
+
+from .machine import machine
 
 mpl.use("Agg")
 from matplotlib import pyplot
@@ -163,7 +164,7 @@ def main() -> None:
             f"at most {max(row.fuel_per_receipt_byte for row in rows):,.0f} instructions a byte "
             "of receipt.",
             "",
-            f"Machine: {os.cpu_count()} cores, {cpu_model()}, Python {platform.python_version()}.",
+            machine(),
         )
     )
     (arguments.out / "proof_core.md").write_text(text + "\n")
@@ -172,13 +173,6 @@ def main() -> None:
     )
     plot(rows, arguments.out / "proof_core.png")
     print(text)
-
-
-def cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from platformless.chain.errors import ChainError
 from platformless.chain.marketplace import Marketplace
 from platformless.chain.networks import BASE_SEPOLIA, Network
 from platformless.chain.refusals import ClaimsTooFast
-from platformless.chain.sending.outbox import Outbox, State
+from platformless.chain.sending.entry import State
+from platformless.chain.sending.outbox import Outbox
 from platformless.chain.sending.sender import TransactionSender
 from platformless.chain.sending.settings import SenderSettings
 from platformless.chain.session import ProofSubmission

@@ -15,8 +15,8 @@ from platformless.chain.errors import (
     OutboxKeyReused,
     OutboxOfAnotherChain,
 )
+from platformless.chain.sending.entry import State
 from platformless.chain.sending.fees import GWEI, FeePolicy
-from platformless.chain.sending.outbox import State
 from platformless.chain.sending.sender import Confirmed, TransactionSender
 
 from .bare import QUICK, RECIPIENT, BareChain, foreign, payment

@@ -18,7 +18,8 @@ from eth_account.signers.local import LocalAccount
 from ..connection import Block, Chain, GasPrices
 from ..errors import ChainError, ContractRefused, FeesAboveCap, NonceUnclear, RpcRefused
 from ..reverts import NO_REASON
-from .outbox import Entry, Offer, Outbox, State
+from .entry import Entry, Offer, State
+from .outbox import Outbox
 from .settings import SenderSettings
 from .signing import address_of, signer
 

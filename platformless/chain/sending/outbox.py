@@ -1,13 +1,8 @@
 """The outbox: every transaction of an account, from before it is first sent.
 
-One SQLite file on one machine, shared by all its processes. Tables:
-
-    chains         chain_id → hash of block 0, so that an outbox is not used for another chain
-    transactions   one row an outbox key: the call, its nonce, its state
-    offers         one row a signed version of a transaction: all of one nonce, with rising fees
-
-A row is written together with its nonce and its first signed version, in one database
-transaction; whatever dies afterwards, the bytes that may have been sent are known.
+One SQLite file on one machine, shared by all its processes. A row is written together with its
+nonce and its first signed version, in one database transaction; whatever dies afterwards, the bytes
+that may have been sent are known.
 
     pending ──mined──▶ mined ──deep enough──▶ confirmed, or reverted
        ▲ │               │
@@ -17,11 +12,9 @@ transaction; whatever dies afterwards, the bytes that may have been sent are kno
 
 from __future__ import annotations
 
-import enum
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,119 +24,24 @@ from ...protocol.digests import Address
 from ..connection import ContractCall, Receipt
 from ..errors import InsufficientFunds, OutboxKeyReused, OutboxOfAnotherChain
 from ..money import NATIVE, Amount
+from .entry import Entry, Offer, State
 from .fees import Fees
+from .tables import (
+    INSERT,
+    INSERT_OFFER,
+    IS_FINAL,
+    OFFERS_OF,
+    UNMINED,
+    Queries,
+    begin,
+    chains,
+    configure,
+    entry_of,
+    metadata,
+    transactions,
+)
 
 _BUSY_SECONDS = 30
-
-_metadata = sa.MetaData()
-
-_chains = sa.Table(
-    "chains",
-    _metadata,
-    sa.Column("chain_id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("genesis_hash", sa.Text, nullable=False),
-)
-
-_transactions = sa.Table(
-    "transactions",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("chain_id", sa.Integer, nullable=False),
-    sa.Column("account", sa.LargeBinary, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("description", sa.Text, nullable=False),
-    sa.Column("call_to", sa.LargeBinary, nullable=False),
-    sa.Column("call_data", sa.LargeBinary, nullable=False),
-    sa.Column("call_value", sa.Text, nullable=False),  # wei may exceed SQLite's integers
-    sa.Column("gas_limit", sa.Integer, nullable=False),
-    sa.Column("nonce", sa.Integer),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("mined_hash", sa.Text),
-    sa.Column("mined_block", sa.Integer),
-    sa.Column("mined_block_hash", sa.Text),
-    sa.Column("succeeded", sa.Boolean),
-    sa.Column("gas_used", sa.Integer),
-    sa.Column("gas_price", sa.Integer),
-    sa.Column("refusal", sa.Text),
-    sa.Column("created_at", sa.Float, nullable=False),
-    sa.Column("changed_at", sa.Float, nullable=False),
-    sa.UniqueConstraint("chain_id", "account", "key"),
-    sa.UniqueConstraint("chain_id", "account", "nonce"),
-    sa.Index("transactions_by_state", "chain_id", "account", "state"),
-)
-
-_offers = sa.Table(
-    "offers",
-    _metadata,
-    sa.Column("hash", sa.Text, primary_key=True),
-    sa.Column("transaction_id", sa.ForeignKey("transactions.id"), nullable=False, index=True),
-    sa.Column("nonce", sa.Integer, nullable=False),
-    sa.Column("max_fee", sa.Integer, nullable=False),
-    sa.Column("priority_fee", sa.Integer, nullable=False),
-    sa.Column("raw", sa.LargeBinary, nullable=False),
-    sa.Column("signed_at", sa.Float, nullable=False),
-)
-
-
-class State(enum.Enum):
-    """Where a transaction of the outbox stands."""
-
-    PENDING = "pending"  # signed; sent, or about to be sent
-    MINED = "mined"  # in a block that may still be reorganised away
-    CONFIRMED = "confirmed"  # final: mined deep enough, and succeeded
-    REVERTED = "reverted"  # final: mined deep enough, and failed
-    REFUSED = "refused"  # lost its nonce to a foreign transaction, then refused by the contract
-
-
-OPEN_STATES = (State.PENDING, State.MINED)
-FINAL_STATES = (State.CONFIRMED, State.REVERTED)
-_FINAL = _transactions.c.state.in_([state.value for state in FINAL_STATES])
-_UNMINED = dict.fromkeys(
-    (
-        "mined_hash",
-        "mined_block",
-        "mined_block_hash",
-        "succeeded",
-        "gas_used",
-        "gas_price",
-        "refusal",
-    )
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """One signed version of a transaction."""
-
-    hash: str
-    nonce: int
-    fees: Fees
-    raw: bytes
-    signed_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A transaction of the outbox, as last read."""
-
-    id: int
-    key: str
-    call: ContractCall
-    gas_limit: int
-    nonce: int | None
-    state: State
-    mined_hash: str | None
-    mined_block: int | None
-    mined_block_hash: str | None
-    succeeded: bool | None
-    gas_used: int | None
-    gas_price: int | None
-    refusal: str
-    """The contract's reason, when it refused or reverted."""
-    created_at: float
-    offers: tuple[Offer, ...]
-    """The signed versions for the nonce it has now, the newest last."""
-
 
 Sign = Callable[[int], Offer]
 """Signs the transaction for a nonce."""
@@ -160,11 +58,12 @@ class Outbox:
         self._engine = sa.create_engine(
             f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS}
         )
-        sa.event.listen(self._engine, "connect", _configure)
-        sa.event.listen(self._engine, "begin", _begin)
+        sa.event.listen(self._engine, "connect", configure)
+        sa.event.listen(self._engine, "begin", begin)
         self._readers = self._engine.execution_options(begin="BEGIN")
+        self._queries = Queries(chain_id, account)
         with self._write() as connection:
-            _metadata.create_all(connection)
+            metadata.create_all(connection)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -175,11 +74,11 @@ class Outbox:
             block 0, such as an earlier dev chain.
         """
         with self._write() as connection:
-            query = sa.select(_chains.c.genesis_hash).where(_chains.c.chain_id == self.chain_id)
+            query = sa.select(chains.c.genesis_hash).where(chains.c.chain_id == self.chain_id)
             known = connection.execute(query).scalar()
             if known is None:
                 connection.execute(
-                    _chains.insert().values(chain_id=self.chain_id, genesis_hash=genesis_hash)
+                    chains.insert().values(chain_id=self.chain_id, genesis_hash=genesis_hash)
                 )
             elif known != genesis_hash:
                 raise OutboxOfAnotherChain(
@@ -195,7 +94,7 @@ class Outbox:
             OutboxKeyReused: when `call` is given and the key stands for another.
         """
         with self._read() as connection:
-            found = self._entries(connection, _transactions.c.key == key)
+            found = self._entries(connection, self._queries.by_key, key=key)
         if not found:
             return None
         if call is not None:
@@ -204,23 +103,18 @@ class Outbox:
 
     def over(self, keys: list[str]) -> list[Entry]:
         """Those of the keys' entries that are no longer open."""
-        states = [state.value for state in OPEN_STATES]
         with self._read() as connection:
-            return self._entries(
-                connection,
-                sa.and_(_transactions.c.key.in_(keys), _transactions.c.state.not_in(states)),
-            )
+            return self._entries(connection, self._queries.over, keys=keys)
 
     def open_entries(self) -> list[Entry]:
         """All that is pending or mined, by nonce."""
-        states = [state.value for state in OPEN_STATES]
         with self._read() as connection:
-            return self._entries(connection, _transactions.c.state.in_(states))
+            return self._entries(connection, self._queries.open)
 
     def entries(self) -> list[Entry]:
         """Everything, by nonce."""
         with self._read() as connection:
-            return self._entries(connection, sa.true())
+            return self._entries(connection, self._queries.all)
 
     def add(
         self,
@@ -244,7 +138,7 @@ class Outbox:
         """
         now = time.time()
         with self._write() as connection:
-            known = self._entries(connection, _transactions.c.key == key)
+            known = self._entries(connection, self._queries.by_key, key=key)
             if known:
                 _require_same(known[0], call)
                 if known[0].state is not State.REFUSED:
@@ -263,21 +157,22 @@ class Outbox:
                 self._set(connection, identity, **values)
             else:
                 inserted = connection.execute(
-                    _transactions.insert().values(
-                        chain_id=self.chain_id,
-                        account=self.account.value,
-                        key=key,
-                        description=call.description,
-                        call_to=call.to.value,
-                        call_data=call.data,
-                        call_value=str(call.value),
-                        created_at=now,
+                    INSERT,
+                    {
+                        "chain_id": self.chain_id,
+                        "account": self.account.value,
+                        "key": key,
+                        "description": call.description,
+                        "call_to": call.to.value,
+                        "call_data": call.data,
+                        "call_value": str(call.value),
+                        "created_at": now,
                         **values,
-                    )
+                    },
                 )
                 identity = inserted.lastrowid
             _insert_offer(connection, identity, offer)
-            return self._entries(connection, _transactions.c.id == identity)[0]
+        return Entry(identity, key, call, gas_limit, nonce, State.PENDING, offers=(offer,))
 
     def add_offer(self, entry: Entry, offer: Offer) -> bool:
         """Keeps a replacement before it is sent; False when the entry is no longer pending with
@@ -324,7 +219,7 @@ class Outbox:
     def set_pending(self, entry: Entry) -> None:
         """Takes back `set_mined` after a reorg."""
         with self._write() as connection:
-            self._set(connection, entry.id, state=State.PENDING.value, **_UNMINED)
+            self._set(connection, entry.id, state=State.PENDING.value, **UNMINED)
 
     def set_final(self, entry: Entry, *, reason: str = "") -> None:
         """Ends a mined entry: confirmed or, for a reason, reverted, as its receipt said."""
@@ -334,42 +229,29 @@ class Outbox:
 
     def highest_final_nonce(self) -> int:
         """-1 when nothing is final."""
-        query = sa.select(sa.func.max(_transactions.c.nonce)).where(self._mine(), _FINAL)
         with self._read() as connection:
-            highest = connection.execute(query).scalar()
+            highest = connection.execute(self._queries.highest_final_nonce).scalar()
         return -1 if highest is None else int(highest)
 
     def reopen(self, first_nonce: int) -> int:
         """Makes final entries pending again, from a nonce on, after a reorg deeper than the
         confirmations that were waited for. Returns how many."""
         with self._write() as connection:
-            condition = sa.and_(self._mine(), _FINAL, _transactions.c.nonce >= first_nonce)
+            condition = sa.and_(self._queries.mine, IS_FINAL, transactions.c.nonce >= first_nonce)
             changed = connection.execute(
-                _transactions.update()
+                transactions.update()
                 .where(condition)
-                .values(state=State.PENDING.value, changed_at=time.time(), **_UNMINED)
+                .values(state=State.PENDING.value, changed_at=time.time(), **UNMINED)
             )
             return changed.rowcount
 
     def _next_nonce(self, connection: sa.Connection, on_chain: int) -> int:
-        highest = connection.execute(
-            sa.select(sa.func.max(_transactions.c.nonce)).where(self._mine())
-        ).scalar()
+        highest = connection.execute(self._queries.highest_nonce).scalar()
         return on_chain if highest is None else max(on_chain, highest + 1)
 
     def _require_funds(self, connection: sa.Connection, balance: int, cost: int) -> None:
         """Nodes drop transactions that the balance cannot pay together with those before them."""
-        query = (
-            sa.select(
-                _transactions.c.call_value,
-                _transactions.c.gas_limit,
-                sa.func.max(_offers.c.max_fee).label("max_fee"),
-            )
-            .join(_offers, _offers.c.transaction_id == _transactions.c.id)
-            .where(self._mine(), _transactions.c.state == State.PENDING.value)
-            .group_by(_transactions.c.id)
-        )
-        pending = connection.execute(query).all()
+        pending = connection.execute(self._queries.promised).all()
         promised = sum(int(row.call_value) + row.gas_limit * row.max_fee for row in pending)
         if balance < promised + cost:
             raise InsufficientFunds(
@@ -379,34 +261,30 @@ class Outbox:
             )
 
     def _is_still(self, connection: sa.Connection, entry: Entry) -> bool:
-        query = sa.select(_transactions.c.state, _transactions.c.nonce)
-        row = connection.execute(query.where(_transactions.c.id == entry.id)).one()
+        query = sa.select(transactions.c.state, transactions.c.nonce)
+        row = connection.execute(query.where(transactions.c.id == entry.id)).one()
         return (row.state, row.nonce) == (State.PENDING.value, entry.nonce)
 
     def _set(self, connection: sa.Connection, identity: int, **values: Any) -> None:
         connection.execute(
-            _transactions.update()
-            .where(_transactions.c.id == identity)
+            transactions.update()
+            .where(transactions.c.id == identity)
             .values(**{"changed_at": time.time(), **values})
         )
 
-    def _mine(self) -> sa.ColumnElement[bool]:
-        return sa.and_(
-            _transactions.c.chain_id == self.chain_id,
-            _transactions.c.account == self.account.value,
-        )
-
-    def _entries(self, connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Entry]:
-        query = sa.select(_transactions).where(self._mine(), condition)
-        rows = connection.execute(query.order_by(_transactions.c.nonce)).all()
+    def _entries(
+        self, connection: sa.Connection, query: sa.Select[Any], **values: object
+    ) -> list[Entry]:
+        rows = connection.execute(query, values).all()
+        if not rows:
+            return []
         offers: dict[tuple[int, int], list[Offer]] = {}
-        wanted = [row.id for row in rows]
-        query_offers = sa.select(_offers).where(_offers.c.transaction_id.in_(wanted))
-        for row in connection.execute(query_offers.order_by(_offers.c.max_fee)):
+        wanted = {"ids": [row.id for row in rows]}
+        for row in connection.execute(OFFERS_OF, wanted):
             fees = Fees(row.max_fee, row.priority_fee)
             offer = Offer(row.hash, row.nonce, fees, row.raw, row.signed_at)
             offers.setdefault((row.transaction_id, row.nonce), []).append(offer)
-        return [_entry(row, tuple(offers.get((row.id, row.nonce), ()))) for row in rows]
+        return [entry_of(row, tuple(offers.get((row.id, row.nonce), ()))) for row in rows]
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
@@ -419,33 +297,18 @@ class Outbox:
             yield connection
 
 
-def _configure(connection: Any, _record: Any) -> None:
-    """WAL, and a commit that is on the disk when it returns."""
-    connection.isolation_level = None  # _begin starts the transactions
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _begin(connection: sa.Connection) -> None:
-    """Writers take the lock at once: two that first read could not both go on."""
-    options = connection.get_execution_options()
-    connection.exec_driver_sql(options.get("begin", "BEGIN IMMEDIATE"))
-
-
 def _insert_offer(connection: sa.Connection, identity: int, offer: Offer) -> None:
     connection.execute(
-        _offers.insert().values(
-            hash=offer.hash,
-            transaction_id=identity,
-            nonce=offer.nonce,
-            max_fee=offer.fees.max_fee,
-            priority_fee=offer.fees.priority_fee,
-            raw=offer.raw,
-            signed_at=offer.signed_at,
-        )
+        INSERT_OFFER,
+        {
+            "hash": offer.hash,
+            "transaction_id": identity,
+            "nonce": offer.nonce,
+            "max_fee": offer.fees.max_fee,
+            "priority_fee": offer.fees.priority_fee,
+            "raw": offer.raw,
+            "signed_at": offer.signed_at,
+        },
     )
 
 
@@ -457,28 +320,3 @@ def _require_same(entry: Entry, call: ContractCall) -> None:
             expected=known.description or "the same call",
             got=call.description or "another call",
         )
-
-
-def _entry(row: Any, offers: tuple[Offer, ...]) -> Entry:
-    return Entry(
-        id=row.id,
-        key=row.key,
-        call=ContractCall(
-            to=Address(row.call_to),
-            data=row.call_data,
-            value=int(row.call_value),
-            description=row.description,
-        ),
-        gas_limit=row.gas_limit,
-        nonce=row.nonce,
-        state=State(row.state),
-        mined_hash=row.mined_hash,
-        mined_block=row.mined_block,
-        mined_block_hash=row.mined_block_hash,
-        succeeded=row.succeeded,
-        gas_used=row.gas_used,
-        gas_price=row.gas_price,
-        refusal=row.refusal or "",
-        created_at=row.created_at,
-        offers=offers,
-    )

@@ -32,9 +32,10 @@ from ..errors import (
 )
 from ..money import BASIS_POINTS, NATIVE, Amount
 from ..reverts import refusal_for
+from .entry import Entry, State
 from .keeper import Keeper
 from .leadership import Leadership
-from .outbox import Entry, Outbox, State
+from .outbox import Outbox
 from .settings import SenderSettings
 from .signing import address_of, signer
 

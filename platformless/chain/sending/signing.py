@@ -9,8 +9,8 @@ from eth_account.signers.local import LocalAccount
 
 from ...protocol.digests import Address
 from ..connection import ContractCall
+from .entry import Offer
 from .fees import Fees
-from .outbox import Offer
 
 _DYNAMIC_FEE = 2  # transaction type of EIP-1559
 
