@@ -25,7 +25,7 @@ from platformless.chain.connection import Chain
 from platformless.chain.devchain import DevChain, start_dev_chain
 from platformless.chain.marketplace import Marketplace
 from platformless.chain.money import NATIVE
-from platformless.chain.rpc import FailoverProvider
+from platformless.chain.rpc import RpcEndpoints
 from platformless.chain.sending.sender import TransactionSender
 from platformless.chain.sending.settings import SenderSettings
 from tests.chain.soak import SoakReport, run_soak, submission_of
@@ -63,21 +63,21 @@ class Stopwatch:
         self.intervals: list[tuple[float, float]] = []
 
     @contextmanager
-    def watch(self, provider: FailoverProvider) -> Iterator[None]:
-        ask = provider.make_request
+    def watch(self, endpoints: RpcEndpoints) -> Iterator[None]:
+        ask = endpoints.ask
 
-        async def timed(method: Any, params: Any) -> Any:
+        async def timed(method: str, *params: Any) -> Any:
             started = time.perf_counter()
             try:
-                return await ask(method, params)
+                return await ask(method, *params)
             finally:
                 self.intervals.append((started, time.perf_counter()))
 
-        provider.make_request = timed  # type: ignore[method-assign]
+        endpoints.ask = timed  # type: ignore[method-assign]
         try:
             yield
         finally:
-            provider.make_request = ask  # type: ignore[method-assign]
+            endpoints.ask = ask  # type: ignore[method-assign]
 
     def waited(self, started: float, ended: float) -> float:
         """Seconds of a time in which at least one request was under way."""
@@ -153,7 +153,7 @@ async def own_time(world: World, folder: Path, sessions: list[int], *, pending: 
             await sender.submit(f"pending {number}", approval)
         sender._keeping.cancel()  # its rounds would count as the node's time
         stopwatch = Stopwatch()
-        with stopwatch.watch(chain._provider):
+        with stopwatch.watch(chain._endpoints):
             for session in sessions:
                 call = marketplace.submit_proof(submission_of(session, 1000 + pending))
                 before = len(stopwatch.intervals)

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from web3 import AsyncWeb3
-from web3.types import TxParams
-
 from ..protocol.digests import Address
 from .errors import RpcRefused, UnreadableAnswer
 from .networks import Network
-from .rpc import FailoverProvider, RpcSettings
+from .rpc import RpcEndpoints, RpcSettings
 
 LATEST = "latest"
 _FEE_HISTORY_BLOCKS = 4
@@ -79,9 +76,7 @@ class Chain:
         settings: RpcSettings | None = None,
     ) -> None:
         self.network = network
-        self._provider = FailoverProvider(rpc_urls or network.rpc_urls, network.chain_id, settings)
-        # web3's own middleware fills in and checks transactions; the sender does that here.
-        self.web3 = AsyncWeb3(self._provider, middleware=[])
+        self._endpoints = RpcEndpoints(rpc_urls or network.rpc_urls, network.chain_id, settings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,12 +90,17 @@ class Chain:
         await self.close()
 
     async def close(self) -> None:
-        await self._provider.close()
+        await self._endpoints.close()
 
     async def block(self, which: int | str = LATEST) -> Block | None:
         """A block by its number or tag; None when the chain has none such."""
-        found = await self._ask("eth_getBlockByNumber", [_tag(which), False])
-        return None if found is None else _block(found)
+        found = await self._endpoints.ask("eth_getBlockByNumber", _tag(which), False)
+        if found is None:
+            return None
+        block = _block(found)
+        if isinstance(which, int) and block.number != which:
+            raise UnreadableAnswer("the node gave another block", expected=which, got=block.number)
+        return block
 
     async def head(self) -> Block:
         """The newest block."""
@@ -111,31 +111,41 @@ class Chain:
 
     async def receipt(self, transaction_hash: str) -> Receipt | None:
         """The receipt of a mined transaction; None when it is not mined."""
-        found = await self._ask("eth_getTransactionReceipt", [transaction_hash])
-        return None if found is None else _receipt(found)
+        found = await self._endpoints.ask("eth_getTransactionReceipt", transaction_hash)
+        if found is None:
+            return None
+        receipt = _receipt(found)
+        if receipt.transaction_hash != transaction_hash:
+            raise UnreadableAnswer(
+                "the node gave another transaction's receipt",
+                expected=transaction_hash,
+                got=receipt.transaction_hash,
+            )
+        return receipt
 
     async def transactions_from(self, account: Address, block_number: int) -> list[dict[str, Any]]:
         """The transactions of a block that the account sent, as the node gives them."""
-        found = await self._ask("eth_getBlockByNumber", [hex(block_number), True])
+        found = await self._endpoints.ask("eth_getBlockByNumber", hex(block_number), True)
         sender = "0x" + account.value.hex()
         mined = found["transactions"] if found is not None else []
         return [item for item in mined if str(item.get("from", "")).lower() == sender]
 
     async def nonce(self, account: Address, which: int | str = LATEST) -> int:
         """How many transactions of the account are mined up to a block."""
-        return int(await self._ask("eth_getTransactionCount", [str(account), _tag(which)]), 16)
+        return await self._number("eth_getTransactionCount", str(account), _tag(which))
 
     async def balance(self, account: Address) -> int:
         """Wei."""
-        return int(await self._ask("eth_getBalance", [str(account), LATEST]), 16)
+        return await self._number("eth_getBalance", str(account), LATEST)
 
     async def code(self, address: Address) -> bytes:
         """The code at an address; empty when there is no contract."""
-        return _bytes(await self._ask("eth_getCode", [str(address), LATEST]))
+        return _bytes(await self._endpoints.ask("eth_getCode", str(address), LATEST))
 
     async def gas_prices(self) -> GasPrices:
         """From the last blocks (`eth_feeHistory`)."""
-        history = await self._ask("eth_feeHistory", [hex(_FEE_HISTORY_BLOCKS), LATEST, [_MEDIAN]])
+        asked = hex(_FEE_HISTORY_BLOCKS), LATEST, [_MEDIAN]
+        history = await self._endpoints.ask("eth_feeHistory", *asked)
         tips = sorted(int(reward[0], 16) for reward in history.get("reward") or [] if reward)
         return GasPrices(
             base_fee=int(history["baseFeePerGas"][-1], 16),
@@ -157,14 +167,16 @@ class Chain:
         """
         request = _request(call, sender)
         if gas is not None:
-            request["gas"] = hex(gas)  # type: ignore[typeddict-item]
-        return _bytes(await self._ask("eth_call", [request, _tag(which)]))
+            request["gas"] = hex(gas)
+        return _bytes(await self._endpoints.ask("eth_call", request, _tag(which)))
 
     async def estimate_gas(self, call: ContractCall, sender: Address) -> int:
-        """Raises:
-        ContractRefused: when the contract reverts.
+        """What the node thinks the call needs, with the state of the newest block.
+
+        Raises:
+            ContractRefused: when the contract reverts.
         """
-        return int(await self._ask("eth_estimateGas", [_request(call, sender), LATEST]), 16)
+        return await self._number("eth_estimateGas", _request(call, sender), LATEST)
 
     async def broadcast(self, raw: bytes) -> None:
         """Hands a signed transaction to the node.
@@ -172,7 +184,7 @@ class Chain:
         Raises:
             RpcRefused: when the node does not take it.
         """
-        await self._ask("eth_sendRawTransaction", ["0x" + raw.hex()])
+        await self._endpoints.ask("eth_sendRawTransaction", "0x" + raw.hex())
 
     async def logs(
         self, address: Address, topics: list[Any], first: int, last: int
@@ -188,20 +200,19 @@ class Chain:
             "fromBlock": hex(first),
             "toBlock": hex(last),
         }
-        found: list[dict[str, Any]] = await self._ask("eth_getLogs", [query])
+        found: list[dict[str, Any]] = await self._endpoints.ask("eth_getLogs", query)
         return found
 
     async def command(self, method: str, *params: Any) -> Any:
         """Any other request, such as a dev chain's `evm_increaseTime`."""
-        return await self._ask(method, list(params))
+        return await self._endpoints.ask(method, *params)
 
-    async def _ask(self, method: str, params: list[Any]) -> Any:
-        reply = await self._provider.make_request(method, params)  # type: ignore[arg-type]
-        return reply["result"]
+    async def _number(self, method: str, *params: Any) -> int:
+        return int(await self._endpoints.ask(method, *params), 16)
 
 
-def is_known_refusal(refusal: RpcRefused, *texts: str) -> bool:
-    """Whether the node's message holds one of these texts."""
+def says(refusal: RpcRefused, *texts: str) -> bool:
+    """Whether the node's message holds one of these texts; nodes have no common codes."""
     message = refusal.rpc_message.lower()
     return any(text in message for text in texts)
 
@@ -214,13 +225,13 @@ def _bytes(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
-def _request(call: ContractCall, sender: Address | None) -> TxParams:
+def _request(call: ContractCall, sender: Address | None) -> dict[str, Any]:
     request: dict[str, Any] = {"to": str(call.to), "data": "0x" + call.data.hex()}
     if call.value:
         request["value"] = hex(call.value)
     if sender is not None:
         request["from"] = str(sender)
-    return request  # type: ignore[return-value]
+    return request
 
 
 def _block(fields: dict[str, Any]) -> Block:

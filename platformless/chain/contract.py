@@ -85,7 +85,7 @@ def encode_arguments(function: str, types: list[str], arguments: tuple[Any, ...]
 
 
 def address_of(text: str) -> Address:
-    """An address as web3's decoder gives it."""
+    """An address as the decoder gives it."""
     return Address.from_hex(text)
 
 

@@ -14,7 +14,8 @@ ChainError                      CHN-000
 │   ├── NotConfirmedYet         CHN-304   retry later   still under way; ask again with the key
 │   ├── TransactionReverted     CHN-305   permanent     mined, and reverted; the key is spent
 │   ├── OutboxOfAnotherChain    CHN-306   permanent     the outbox belongs to another chain
-│   └── NonceUnclear            CHN-307   retry later   who used a nonce cannot be found out
+│   ├── NonceUnclear            CHN-307   retry later   who used a nonce cannot be found out
+│   └── OutboxUnavailable       CHN-308   retry later   the outbox file cannot be read or written
 ├── ValueNotOnChain             CHN-400
 │   ├── UnknownSession          CHN-401   permanent     no session has this id
 │   ├── UnknownName             CHN-402   permanent     no network or token is so called
@@ -147,6 +148,12 @@ class NonceUnclear(SenderError):
     code = "CHN-307"
     disposition = Disposition.RETRY_LATER
     advice = "add an RPC address that keeps older blocks"
+
+
+class OutboxUnavailable(SenderError):
+    code = "CHN-308"
+    disposition = Disposition.RETRY_LATER
+    advice = "check the outbox's disk: space, permissions, and that it is a local file system"
 
 
 class ValueNotOnChain(ChainError):

@@ -39,8 +39,8 @@ class EndpointFault(Exception):
         self.rest_seconds = rest_seconds
 
 
-def read_reply(method: str, request_id: int, status: int, body: bytes) -> dict[str, Any]:
-    """The reply object, with a `result` of the shape that `method` promises.
+def read_reply(method: str, request_id: int, status: int, body: bytes) -> Any:
+    """The result in a reply, of the shape that `method` promises.
 
     Raises:
         EndpointFault: when the reply is not one, or says that the endpoint is overloaded.
@@ -61,7 +61,7 @@ def read_reply(method: str, request_id: int, status: int, body: bytes) -> dict[s
     expected = _SHAPES.get(method)
     if expected is not None and not expected(result):
         raise EndpointFault(f"{method} answered {str(result)[:60]!r}")
-    return reply
+    return result
 
 
 def rest_asked(headers: Mapping[str, str]) -> float | None:

@@ -1,4 +1,4 @@
-"""The way to the chain: a web3 provider over several RPC endpoints.
+"""The way to the chain: JSON-RPC over several endpoints.
 
 One endpoint is used until it fails; then the next one is. A failed endpoint rests, longer each
 time. An endpoint's chain id is checked on every new connection, before an answer that came over it
@@ -12,11 +12,10 @@ import logging
 import random
 import time
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
-from web3.providers.async_base import AsyncJSONBaseProvider
-from web3.types import RPCEndpoint, RPCResponse
+import msgspec
 
 from .errors import EndpointsUnavailable, WrongChain
 from .replies import EndpointFault, read_reply, rest_asked
@@ -49,7 +48,7 @@ class _Endpoint:
     next_id: int = field(default=1)
 
 
-class FailoverProvider(AsyncJSONBaseProvider):
+class RpcEndpoints:
     """Sends every request to the endpoint in use, and to the next when that fails.
 
     Args:
@@ -63,7 +62,6 @@ class FailoverProvider(AsyncJSONBaseProvider):
         chain_id: int,
         settings: RpcSettings | None = None,
     ) -> None:
-        super().__init__()
         if not urls:
             raise EndpointsUnavailable("no RPC address", expected="at least one", got="none")
         self.settings = settings or RpcSettings()
@@ -78,8 +76,8 @@ class FailoverProvider(AsyncJSONBaseProvider):
         if self._session is not None:
             await self._session.close()
 
-    async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """The reply of the first endpoint that gives one.
+    async def ask(self, method: str, *params: Any) -> Any:
+        """The result that the first endpoint with a usable answer gives.
 
         Raises:
             ContractRefused, RpcRefused: what a node answered; not tried elsewhere.
@@ -90,12 +88,12 @@ class FailoverProvider(AsyncJSONBaseProvider):
         while True:
             endpoint = await self._next_endpoint(method, deadline)
             try:
-                reply = await self._ask(endpoint, method, params)
+                result = await self._ask(endpoint, method, params)
             except EndpointFault as fault:
                 self._rest(endpoint, fault)
             else:
                 endpoint.failures = 0
-                return cast(RPCResponse, reply)
+                return result
 
     async def _next_endpoint(self, method: str, deadline: float) -> _Endpoint:
         """The endpoint in use, or the next that is not resting; waits when all are."""
@@ -139,18 +137,17 @@ class FailoverProvider(AsyncJSONBaseProvider):
         endpoint.last_fault = fault.reason
         _log.warning("%s rests %.1f s: %s", endpoint.url, rest, fault.reason)
 
-    async def _ask(self, endpoint: _Endpoint, method: str, params: Any) -> dict[str, Any]:
+    async def _ask(self, endpoint: _Endpoint, method: str, params: tuple[Any, ...]) -> Any:
         if endpoint.foreign_chain_id is not None:
             await self._check_chain(endpoint)
         noted = _Noted()
-        reply = await self._post(endpoint, method, params, noted)
+        result = await self._post(endpoint, method, params, noted)
         if noted.connected:
             await self._check_chain(endpoint)
-        return reply
+        return result
 
     async def _check_chain(self, endpoint: _Endpoint) -> None:
-        reply = await self._post(endpoint, "eth_chainId", [], _Noted())
-        chain_id = int(reply["result"], 16)
+        chain_id = int(await self._post(endpoint, "eth_chainId", (), _Noted()), 16)
         if chain_id != self.chain_id:
             endpoint.foreign_chain_id = chain_id
             raise EndpointFault(
@@ -160,11 +157,11 @@ class FailoverProvider(AsyncJSONBaseProvider):
         endpoint.foreign_chain_id = None
 
     async def _post(
-        self, endpoint: _Endpoint, method: str, params: Any, noted: _Noted
-    ) -> dict[str, Any]:
+        self, endpoint: _Endpoint, method: str, params: tuple[Any, ...], noted: _Noted
+    ) -> Any:
         request_id, endpoint.next_id = endpoint.next_id, endpoint.next_id + 1
-        body = self.encode_rpc_dict(
-            {"id": request_id, "jsonrpc": "2.0", "method": RPCEndpoint(method), "params": params}
+        body = msgspec.json.encode(
+            {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
         )
         if self._session is None:
             self._session = _session()

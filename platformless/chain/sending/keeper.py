@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from eth_account.signers.local import LocalAccount
 
-from ..connection import Block, Chain, GasPrices
+from ..connection import Block, Chain, GasPrices, says
 from ..errors import ChainError, ContractRefused, FeesAboveCap, NonceUnclear, RpcRefused
 from ..reverts import NO_REASON
 from .entry import Entry, Offer, State
@@ -61,7 +61,7 @@ class Keeper:
         try:
             await self._chain.broadcast(offer.raw)
         except RpcRefused as refusal:
-            if not any(text in refusal.rpc_message.lower() for text in _HARMLESS):
+            if not says(refusal, *_HARMLESS):
                 _log.warning("nonce %d, %s: %s", offer.nonce, offer.hash, refusal)
         except ChainError as error:
             _log.warning("nonce %d, %s not sent yet: %s", offer.nonce, offer.hash, error)

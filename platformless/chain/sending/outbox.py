@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from ...protocol.digests import Address
 from ..connection import ContractCall, Receipt
-from ..errors import InsufficientFunds, OutboxKeyReused, OutboxOfAnotherChain
+from ..errors import InsufficientFunds, OutboxKeyReused, OutboxOfAnotherChain, OutboxUnavailable
 from ..money import NATIVE, Amount
 from .entry import Entry, Offer, State
 from .fees import Fees
@@ -154,7 +154,7 @@ class Outbox:
             }
             if known:
                 identity = known[0].id
-                self._set(connection, identity, **values)
+                self._set(connection, identity, refusal=None, **values)
             else:
                 inserted = connection.execute(
                     INSERT,
@@ -288,13 +288,22 @@ class Outbox:
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
-        with self._engine.begin() as connection:
+        with _told(self.path), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
-        with self._readers.connect() as connection:
+        with _told(self.path), self._readers.connect() as connection:
             yield connection
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Errors of the database as ours."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise OutboxUnavailable(f"the outbox {path} cannot be used", got=error.orig) from error
 
 
 def _insert_offer(connection: sa.Connection, identity: int, offer: Offer) -> None:

@@ -21,7 +21,7 @@ from typing import ParamSpec, Self, TypeVar
 from eth_account.signers.local import LocalAccount
 
 from ...protocol.digests import Address
-from ..connection import Chain, ContractCall, GasPrices, is_known_refusal
+from ..connection import Chain, ContractCall, GasPrices, says
 from ..errors import (
     ChainError,
     InsufficientFunds,
@@ -201,7 +201,7 @@ class TransactionSender:
         try:
             estimate = await self.chain.estimate_gas(call, self.address)
         except RpcRefused as refusal:
-            if is_known_refusal(refusal, "insufficient funds", "outofbalance", "out of funds"):
+            if says(refusal, "insufficient funds", "outofbalance", "out of funds"):
                 raise InsufficientFunds(
                     f"account {self.address} cannot pay",
                     expected=f"at least {Amount(call.value, NATIVE)} and gas",
