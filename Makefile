@@ -5,15 +5,17 @@ CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platf
 export PLATFORMLESS_CACHE := $(CACHE)
 export UV_CACHE_DIR ?= $(CACHE)/uv
 
-.PHONY: help demo test check setup prover prover-cuda guest guest-update bench vectors lock
+.PHONY: help demo test check setup prover prover-cuda contracts contracts-update guest guest-update bench bench-sender vectors lock
 
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
 
 demo: setup prover ## prove a recorded session of 1,000 tokens and verify the proof
 	@tools/demo.sh
 
-test: setup prover check ## run every test
+test: setup prover check contracts ## run every test
+	@tools/contracts.sh check
+	@tools/contracts.sh test
 	cd guest && CARGO_TARGET_DIR=$(CACHE)/target-tools cargo test --locked --quiet -p session-claim
 	$(PYTHON) -m pytest
 
@@ -34,6 +36,12 @@ prover: ## build stark-prover (7 minutes the first time)
 prover-cuda: setup ## build stark-prover for NVIDIA GPUs; needs no GPU
 	@tools/prover.sh cuda
 
+contracts: ## fetch forge, anvil, solc and OpenZeppelin
+	@tools/contracts.sh setup
+
+contracts-update: ## build the contracts and write the artifacts that Python uses
+	@tools/contracts.sh update
+
 guest: ## rebuild guests and verifier, fail when an id differs from the committed one
 	@tools/guest.sh check
 
@@ -42,6 +50,9 @@ guest-update: ## rebuild guests and verifier and commit to their new ids
 
 bench: setup prover ## measure proofs of 100 to 16,000 tokens (3 minutes)
 	$(PYTHON) -m benchmarks.proof_core
+
+bench-sender: setup contracts ## measure the transaction sender and soak it (1 minute)
+	$(PYTHON) -m benchmarks.sender
 
 vectors: setup ## write the vectors that Python and Rust share
 	$(PYTHON) -m tests.vectors.make

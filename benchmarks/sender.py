@@ -111,7 +111,7 @@ async def measure(dev_chain: DevChain, folder: Path) -> Figures:
         soaked = await open_sessions(world, SESSIONS)
     say(f"soak of {SESSIONS * ROUNDS} submissions")
     report = await run_soak(
-        dev_chain.network, folder, soaked, ROUNDS, kills=KILLS, kill_after_seconds=(1.2, 4.0)
+        dev_chain.network, folder, soaked, ROUNDS, kills=KILLS, kill_after_seconds=(1.5, 2.6)
     )
     return Figures(
         own_ms_median=statistics.median(alone.own),

@@ -11,7 +11,8 @@ CONTRACTS=$ROOT/contracts
 ARTIFACTS=$ROOT/platformless/chain/abi
 PLATFORM=linux-amd64
 
-command -v node >/dev/null && command -v npm >/dev/null || fail "node is missing: install Node.js 20 or newer with npm"
+need node nodejs
+need npm npm
 [ "$(uname -sm)" = "Linux x86_64" ] || fail "forge and anvil are pinned for Linux on x86_64, this is $(uname -sm)"
 
 setup() {
