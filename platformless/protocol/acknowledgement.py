@@ -10,11 +10,9 @@ longer to import than a proof takes to verify. Tests compare it with eth-account
 
 from __future__ import annotations
 
-from coincurve import PrivateKey, PublicKey
-
+from . import signatures
 from .claim import SessionClaim
-from .digests import Address, FixedBytes, keccak256
-from .errors import SignatureFormatError
+from .digests import Address, keccak256
 from .words import address_word, number_word
 
 DOMAIN_NAME = "Platformless AI"
@@ -23,13 +21,10 @@ _DOMAIN_TYPE = keccak256(
     b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 )
 _MESSAGE_TYPE = keccak256(b"Acknowledgement(uint256 sessionId,uint256 tokens,bytes32 state)")
-_RECOVERY_ID_OFFSET = 27
 
 
-class AcknowledgementSignature(FixedBytes):
-    """r, s and v (27 or 28), as `eth_signTypedData_v4` returns them."""
-
-    LENGTH = 65
+class AcknowledgementSignature(signatures.Signature):
+    """As `eth_signTypedData_v4` returns it."""
 
 
 def signing_digest(claim: SessionClaim) -> bytes:
@@ -52,8 +47,7 @@ def signing_digest(claim: SessionClaim) -> bytes:
 
 def sign(claim: SessionClaim, private_key: bytes) -> AcknowledgementSignature:
     """The signature of the client that holds `private_key` (32 bytes)."""
-    signature = PrivateKey(private_key).sign_recoverable(signing_digest(claim), hasher=None)
-    return AcknowledgementSignature(signature[:64] + bytes([signature[64] + _RECOVERY_ID_OFFSET]))
+    return AcknowledgementSignature(signatures.sign(signing_digest(claim), private_key).value)
 
 
 def signer(claim: SessionClaim, signature: AcknowledgementSignature) -> Address:
@@ -62,15 +56,4 @@ def signer(claim: SessionClaim, signature: AcknowledgementSignature) -> Address:
     Raises:
         SignatureFormatError: when no key could have made the signature.
     """
-    recovery_id = signature.value[64] - _RECOVERY_ID_OFFSET
-    if recovery_id not in (0, 1):
-        raise SignatureFormatError(
-            "signature with an unknown recovery id", expected="27 or 28", got=signature.value[64]
-        )
-    try:
-        key = PublicKey.from_signature_and_message(
-            signature.value[:64] + bytes([recovery_id]), signing_digest(claim), hasher=None
-        )
-    except ValueError as error:
-        raise SignatureFormatError("no key made this signature", got=str(error)) from error
-    return Address(keccak256(key.format(compressed=False)[1:])[-Address.LENGTH :])
+    return signatures.signer(signing_digest(claim), signature)

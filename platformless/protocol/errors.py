@@ -7,7 +7,11 @@ ProtocolError
 ├── ClaimFormatError     PRO-004   journal bytes that are not a claim
 ├── BundleFormatError    PRO-005   bytes that are not a bundle
 ├── RecordFormatError    PRO-006   a document that is not a session record
-└── SignatureFormatError PRO-007   bytes that are not a recoverable signature
+├── SignatureFormatError PRO-007   bytes that are not a recoverable signature
+├── SealBroken           PRO-008   sealed bytes that a key does not open
+├── DeltaFormatError     PRO-009   bytes that are not a delta
+├── IndexFormatError     PRO-010   bytes that are not a checkpoint index
+└── IndexConflict        PRO-011   a checkpoint that does not fit the index
 """
 
 from __future__ import annotations
@@ -50,3 +54,20 @@ class RecordFormatError(ProtocolError):
 
 class SignatureFormatError(ProtocolError):
     code = "PRO-007"
+
+
+class SealBroken(ProtocolError):
+    code = "PRO-008"
+    advice = "use the private key of the recovery key that the session began with"
+
+
+class DeltaFormatError(ProtocolError):
+    code = "PRO-009"
+
+
+class IndexFormatError(ProtocolError):
+    code = "PRO-010"
+
+
+class IndexConflict(ProtocolError):
+    code = "PRO-011"

@@ -18,8 +18,8 @@ from platformless.chain.errors import (
 )
 from platformless.chain.sending.entry import Entry, Offer, State
 from platformless.chain.sending.fees import Fees
-from platformless.chain.sending.leadership import Leadership
 from platformless.chain.sending.outbox import Outbox
+from platformless.locks import FileLock
 from platformless.protocol.digests import Address
 
 ACCOUNT = Address(b"\x01" * 20)
@@ -187,7 +187,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 
 
 def test_one_leads_until_it_lets_go(tmp_path: Path) -> None:
-    first, second = Leadership(tmp_path / "lock"), Leadership(tmp_path / "lock")
+    first, second = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
     assert first.take()
     assert first.take()
     assert not second.take()

@@ -20,6 +20,7 @@ from typing import ParamSpec, Self, TypeVar
 
 from eth_account.signers.local import LocalAccount
 
+from ...locks import FileLock
 from ...protocol.digests import Address
 from ..connection import Chain, ContractCall, GasPrices, says
 from ..errors import (
@@ -34,7 +35,6 @@ from ..money import BASIS_POINTS, NATIVE, Amount
 from ..reverts import refusal_for
 from .entry import Entry, State
 from .keeper import Keeper
-from .leadership import Leadership
 from .outbox import Outbox
 from .settings import SenderSettings
 from .signing import address_of, signer
@@ -98,7 +98,7 @@ class TransactionSender:
             self._thread.shutdown()
             raise
         lock = f"{self._outbox_path.name}.{chain_id}.{self.address.value.hex()}.lock"
-        self._leadership = Leadership(self._outbox_path.with_name(lock))
+        self._leadership = FileLock(self._outbox_path.with_name(lock))
         self._keeper = Keeper(
             self.chain, self._account, self.outbox, self.settings, self._in_thread
         )

@@ -1,0 +1,178 @@
+"""The checkpoint index of a session: which delta and proof belongs to which checkpoint.
+
+JSON as the existing client reads it, over HTTP from the host or from storage. It is a convenience:
+the chain's `ProofSubmitted` events name the same deltas and proofs. Both spellings of a CID's key
+are written, since readers differ, and all three signatures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from . import canonical, signatures
+from .digests import Address, ProofHash
+from .errors import IndexConflict, IndexFormatError, ProtocolError
+from .signatures import Signature
+from .transcript import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One checkpoint. CIDs are texts without `s5://`."""
+
+    checkpoint: int
+    """Number within the session, from 0; the number of its proof on chain."""
+    proof_hash: ProofHash
+    delta_cid: str
+    proof_cid: str
+    tokens_before: Tokens
+    tokens_after: Tokens
+    timestamp_ms: int
+    sealed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        fields = {
+            "index": self.checkpoint,
+            "proofHash": str(self.proof_hash),
+            "deltaCid": self.delta_cid,
+            "deltaCID": self.delta_cid,
+            "proofCid": self.proof_cid,
+            "proofCID": self.proof_cid,
+            "tokenRange": [self.tokens_before, self.tokens_after],
+            "timestamp": self.timestamp_ms,
+        }
+        return {**fields, "encrypted": True} if self.sealed else fields
+
+    def is_same_checkpoint(self, other: IndexEntry) -> bool:
+        """Whether both name the same proof and delta, whenever they were published."""
+        return replace(self, timestamp_ms=other.timestamp_ms) == other
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointIndex:
+    """The checkpoints of a session, numbered from 0 without a gap."""
+
+    session_id: int
+    host: Address
+    entries: tuple[IndexEntry, ...] = ()
+
+    def with_entry(self, entry: IndexEntry) -> CheckpointIndex:
+        """The index with one more checkpoint; itself when it has that checkpoint.
+
+        Raises:
+            IndexConflict: when the number is taken by another checkpoint, or is not the next.
+        """
+        count = len(self.entries)
+        if entry.checkpoint < count:
+            known = self.entries[entry.checkpoint]
+            if entry.is_same_checkpoint(known):
+                return self
+            raise IndexConflict(
+                f"checkpoint {entry.checkpoint} is another one",
+                expected=f"proof {known.proof_hash}, delta {known.delta_cid}",
+                got=f"proof {entry.proof_hash}, delta {entry.delta_cid}",
+            )
+        before = self.entries[-1].tokens_after if self.entries else Tokens(0)
+        if entry.checkpoint != count or entry.tokens_before != before:
+            raise IndexConflict(
+                "not the next checkpoint",
+                expected=f"number {count} from token {before}",
+                got=f"number {entry.checkpoint} from token {entry.tokens_before}",
+            )
+        return replace(self, entries=(*self.entries, entry))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIndex:
+    """An index with the host's signatures."""
+
+    index: CheckpointIndex
+    checkpoints_signature: Signature
+    """Over the compact canonical JSON of the checkpoints (EIP-191)."""
+    messages_signature: Signature
+    """That of the newest delta, as it is published."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sessionId": str(self.index.session_id),
+            "hostAddress": str(self.index.host).lower(),
+            "checkpoints": [entry.to_json() for entry in self.index.entries],
+            "hostSignature": str(self.checkpoints_signature),
+            "checkpointsSignature": str(self.checkpoints_signature),
+            "messagesSignature": str(self.messages_signature),
+        }
+
+    def encode(self) -> bytes:
+        """The bytes that are published."""
+        return canonical.pretty(self.to_json())
+
+    def signer(self) -> Address:
+        """Raises:
+        SignatureFormatError: when no key could have made the signature.
+        """
+        return signatures.signer(_digest(self.index), self.checkpoints_signature)
+
+
+def sign(index: CheckpointIndex, messages_signature: Signature, host_key: bytes) -> SignedIndex:
+    """Signs an index with the host's private key."""
+    return SignedIndex(index, signatures.sign(_digest(index), host_key), messages_signature)
+
+
+def decode(data: bytes) -> SignedIndex:
+    """Reads an index that this project wrote.
+
+    Raises:
+        IndexFormatError: when the bytes are not such an index.
+    """
+    try:
+        fields = msgspec.json.decode(data, type=_IndexFields)
+        index = CheckpointIndex(int(fields.sessionId), Address.from_hex(fields.hostAddress))
+        for item in fields.checkpoints:
+            index = index.with_entry(_entry(item))
+        return SignedIndex(
+            index,
+            Signature.from_hex(fields.checkpointsSignature),
+            Signature.from_hex(fields.messagesSignature),
+        )
+    except (msgspec.MsgspecError, ProtocolError, ValueError, RecursionError) as error:
+        raise IndexFormatError("not a checkpoint index", got=str(error)) from error
+
+
+class _EntryFields(Struct, frozen=True):
+    index: int
+    proofHash: str  # noqa: N815
+    deltaCid: str  # noqa: N815
+    proofCid: str  # noqa: N815
+    tokenRange: tuple[int, int]  # noqa: N815
+    timestamp: int
+    encrypted: bool = False
+
+
+class _IndexFields(Struct, frozen=True):
+    sessionId: str  # noqa: N815
+    hostAddress: str  # noqa: N815
+    checkpoints: list[_EntryFields]
+    checkpointsSignature: str  # noqa: N815
+    messagesSignature: str  # noqa: N815
+
+
+def _entry(fields: _EntryFields) -> IndexEntry:
+    return IndexEntry(
+        checkpoint=fields.index,
+        proof_hash=ProofHash.from_hex(fields.proofHash),
+        delta_cid=fields.deltaCid,
+        proof_cid=fields.proofCid,
+        tokens_before=Tokens(fields.tokenRange[0]),
+        tokens_after=Tokens(fields.tokenRange[1]),
+        timestamp_ms=fields.timestamp,
+        sealed=fields.encrypted,
+    )
+
+
+def _digest(index: CheckpointIndex) -> bytes:
+    entries = [entry.to_json() for entry in index.entries]
+    return signatures.personal_digest(canonical.compact(entries))
