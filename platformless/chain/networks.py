@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ..protocol.digests import Address
+from ..protocol.errors import ValueOutOfRange
 from .errors import UnknownName
 from .money import NATIVE, Token
 
@@ -53,6 +56,46 @@ BASE_SEPOLIA = Network(
     usdc=Token(Address.from_hex("0x036CbD53842c5426634e7929541eC2318f3dCF7e"), "USDC", 6),
     rpc_urls=("https://sepolia.base.org",),
 )
+
+_VARIABLES = {
+    "CONTRACT_JOB_MARKETPLACE": "marketplace",
+    "CONTRACT_NODE_REGISTRY": "node_registry",
+    "CONTRACT_MODEL_REGISTRY": "model_registry",
+    "CONTRACT_PROOF_SYSTEM": "proof_system",
+    "CONTRACT_HOST_EARNINGS": "host_earnings",
+}
+_TOKEN_VARIABLES = {"FAB_TOKEN": "fab", "USDC_TOKEN": "usdc"}
+
+
+def network_from(environment: Mapping[str, str], base: Network = BASE_SEPOLIA) -> Network:
+    """The network that environment variables describe; what they leave out is `base`'s.
+
+    `CHAIN_ID`, `RPC_URL` (several with commas), `CONTRACT_JOB_MARKETPLACE` and its likes,
+    `FAB_TOKEN`, `USDC_TOKEN`: as `fabstir-llm-node dev-chain` prints them.
+
+    Raises:
+        ValueOutOfRange: when a value is no address or no number.
+    """
+    changes: dict[str, Any] = {
+        field: Address.from_hex(environment[name])
+        for name, field in _VARIABLES.items()
+        if environment.get(name)
+    }
+    for name, field in _TOKEN_VARIABLES.items():
+        if environment.get(name):
+            changes[field] = replace(
+                getattr(base, field), address=Address.from_hex(environment[name])
+            )
+    if environment.get("CHAIN_ID"):
+        text = environment["CHAIN_ID"]
+        if not text.isdecimal():
+            raise ValueOutOfRange("CHAIN_ID is no number", expected="a whole number", got=text)
+        changes["chain_id"] = int(text)
+    urls = tuple(url.strip() for url in environment.get("RPC_URL", "").split(",") if url.strip())
+    if urls:
+        changes["rpc_urls"] = urls
+    return replace(base, **changes) if changes else base
+
 
 _NETWORKS = {BASE_SEPOLIA.name: BASE_SEPOLIA}
 

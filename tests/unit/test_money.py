@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from platformless.chain.errors import MixedTokens, UnknownName
 from platformless.chain.money import NATIVE, Amount, Price, Token, settle
-from platformless.chain.networks import BASE_SEPOLIA, network_named
+from platformless.chain.networks import BASE_SEPOLIA, network_from, network_named
 from platformless.protocol.digests import Address
 from platformless.protocol.errors import ValueOutOfRange
 from platformless.protocol.transcript import Tokens
@@ -67,18 +67,18 @@ def test_a_price_is_for_a_thousand_tokens() -> None:
     deposit=st.integers(1, 2**100),
     price=st.integers(1, 2**60),
     fee=st.integers(0, 10_000),
-    share=st.floats(0, 1),
+    permille=st.integers(0, 1000),
 )
 def test_a_settlement_gives_away_exactly_the_deposit(
-    deposit: int, price: int, fee: int, share: float
+    deposit: int, price: int, fee: int, permille: int
 ) -> None:
     paid = Amount(deposit, USDC)
     asked = Price(price, USDC)
-    tokens = Tokens(int(asked.affordable(paid) * share))
+    tokens = Tokens(asked.affordable(paid) * permille // 1000)
     result = settle(paid, asked, tokens, fee)
     assert result.fee + result.host + result.refund == paid
     assert result.fee + result.host == result.gross
-    assert result.fee.units <= result.gross.units * fee / 10_000 + 1
+    assert result.fee.units == result.gross.units * fee // 10_000
 
 
 def test_networks_and_tokens_are_found_by_name() -> None:
@@ -92,3 +92,25 @@ def test_networks_and_tokens_are_found_by_name() -> None:
         network_named("base")
     with pytest.raises(UnknownName):
         network.token_named("DAI")
+
+
+def test_a_network_is_described_by_the_environment() -> None:
+    assert network_from({}) == BASE_SEPOLIA
+    marketplace = Address(b"\x42" * 20)
+    network = network_from(
+        {
+            "CHAIN_ID": "31337",
+            "RPC_URL": "http://127.0.0.1:1, http://127.0.0.1:2",
+            "CONTRACT_JOB_MARKETPLACE": str(marketplace),
+            "USDC_TOKEN": str(marketplace),
+            "CONTRACT_NODE_REGISTRY": "",
+        }
+    )
+    assert network.chain_id == 31337
+    assert network.rpc_urls == ("http://127.0.0.1:1", "http://127.0.0.1:2")
+    assert network.marketplace == marketplace == network.usdc.address
+    assert network.usdc.decimals == 6
+    assert network.node_registry == BASE_SEPOLIA.node_registry
+    for wrong in ({"CHAIN_ID": "one"}, {"CONTRACT_JOB_MARKETPLACE": "0x12"}):
+        with pytest.raises(ValueOutOfRange):
+            network_from(wrong)
