@@ -5,7 +5,7 @@ CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platf
 export PLATFORMLESS_CACHE := $(CACHE)
 export UV_CACHE_DIR ?= $(CACHE)/uv
 
-.PHONY: help demo test check setup prover prover-cuda contracts contracts-update guest guest-update bench bench-sender vectors lock
+.PHONY: help demo test check setup prover prover-cuda contracts contracts-update interop guest guest-update bench bench-sender vectors lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -13,7 +13,7 @@ help: ## list the targets
 demo: setup prover ## prove a recorded session of 1,000 tokens and verify the proof
 	@tools/demo.sh
 
-test: setup prover check contracts ## run every test
+test: setup prover check contracts interop ## run every test
 	@tools/contracts.sh check
 	@tools/contracts.sh test
 	cd guest && CARGO_TARGET_DIR=$(CACHE)/target-tools cargo test --locked --quiet -p session-claim
@@ -38,6 +38,9 @@ prover-cuda: setup ## build stark-prover for NVIDIA GPUs; needs no GPU
 
 contracts: ## fetch forge, anvil, solc and OpenZeppelin
 	@tools/contracts.sh setup
+
+interop: ## fetch the JavaScript libraries that tests compare with
+	@tools/interop.sh
 
 contracts-update: ## build the contracts and write the artifacts that Python uses
 	@tools/contracts.sh update

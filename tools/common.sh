@@ -35,3 +35,14 @@ need_compiler() {
         export CC=clang-19 CXX=clang++-19
     fi
 }
+
+# npm_packages FOLDER WHAT: installs a folder's package-lock.json; quick when it did not change.
+npm_packages() {
+    local lock=$1/package-lock.json stamp=$1/node_modules/.installed-lock
+    cmp -s "$lock" "$stamp" && return
+    need node nodejs
+    need npm npm
+    say "fetching $2"
+    (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) || fail "npm ci failed"
+    cp "$lock" "$stamp"
+}

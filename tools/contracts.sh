@@ -11,17 +11,10 @@ CONTRACTS=$ROOT/contracts
 ARTIFACTS=$ROOT/platformless/chain/abi
 PLATFORM=linux-amd64
 
-need node nodejs
-need npm npm
 [ "$(uname -sm)" = "Linux x86_64" ] || fail "forge and anvil are pinned for Linux on x86_64, this is $(uname -sm)"
 
 setup() {
-    local lock=$CONTRACTS/package-lock.json stamp=$CONTRACTS/node_modules/.installed-lock
-    if ! cmp -s "$lock" "$stamp"; then
-        say "fetching forge, anvil, solc and OpenZeppelin"
-        (cd "$CONTRACTS" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) || fail "npm ci failed"
-        cp "$lock" "$stamp"
-    fi
+    npm_packages "$CONTRACTS" "forge, anvil, solc and OpenZeppelin"
     install_anvil
 }
 

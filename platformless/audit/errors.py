@@ -21,6 +21,14 @@ Rejection                    VER-000   a proof or a claim is not accepted; carri
 └── AcknowledgementForeign   VER-703
 VerifierError                VRF-000   the check could not run
 └── VerifierDamaged          VRF-001   the module or the trusted list is not what was released
+RecoveryProblem              RCV-000   a checkpoint's conversation cannot be had, or not trusted
+├── NothingPublished         RCV-001   the chain names no delta, or no proof
+├── KeyNeeded                RCV-002   the delta is sealed and no key was given
+├── ForeignDelta             RCV-003   the session's host did not sign it
+├── DeltaMismatch            RCV-004   it is the delta of another checkpoint
+├── DeltaNotInClaim          RCV-005   the proven claim commits to another content
+├── BundleMismatch           RCV-006   the bundle is not the one whose hash is on chain
+└── EventMismatch            RCV-007   the chain's events and its storage differ
 """
 
 from __future__ import annotations
@@ -172,3 +180,38 @@ class VerifierError(PlatformlessError):
 class VerifierDamaged(VerifierError):
     code = "VRF-001"
     advice = "install the package again"
+
+
+class RecoveryProblem(PlatformlessError):
+    """A checkpoint's conversation cannot be had, or not trusted."""
+
+    code = "RCV-000"
+
+
+class NothingPublished(RecoveryProblem):
+    code = "RCV-001"
+
+
+class KeyNeeded(RecoveryProblem):
+    code = "RCV-002"
+    advice = "give the private key of the recovery key that the session began with"
+
+
+class ForeignDelta(RecoveryProblem):
+    code = "RCV-003"
+
+
+class DeltaMismatch(RecoveryProblem):
+    code = "RCV-004"
+
+
+class DeltaNotInClaim(RecoveryProblem):
+    code = "RCV-005"
+
+
+class BundleMismatch(RecoveryProblem):
+    code = "RCV-006"
+
+
+class EventMismatch(RecoveryProblem):
+    code = "RCV-007"

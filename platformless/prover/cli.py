@@ -31,6 +31,7 @@ from .output import show_claim, show_estimate, show_proof, show_verification
 from .process import StarkProver
 from .progress import ProgressDisplay
 from .proof import ProofReport, estimate_window, prove_window
+from .recover import recover
 from .throughput import expected_throughput
 
 _PROGRAM = "prove-session"
@@ -194,6 +195,9 @@ def inspect(bundle: BundleFile, as_json: AsJson = False) -> None:
         output.line("[yellow]not verified[/]: `prove-session verify` checks that this is true")
 
     _guarded("inspect", as_json, run)
+
+
+app.command()(recover)
 
 
 def main() -> None:

@@ -1,0 +1,199 @@
+"""Publishing a checkpoint: bundle, delta and index, in this order, before its proof is submitted.
+
+Everything is prepared in a folder of this machine first, so that a repetition after a failure or a
+crash publishes the same bytes: a delta is sealed once. The index is kept there as well; it grows
+under a lock, and never loses an entry.
+
+    <folder>/<host>/<session>/delta_<n>.json    what is, or will be, published as delta n
+    <folder>/<host>/<session>/index.json        the newest index
+    <folder>/<host>/<session>/lock              held while the session is published
+
+In storage that knows paths the same names are used under `home/checkpoints/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..files import write_atomically
+from ..locks import FileLock
+from ..protocol import delta as deltas
+from ..protocol import index as indexes
+from ..protocol.delta import Delta, SealedDelta, SignedDelta
+from ..protocol.digests import Address, ProofHash
+from ..protocol.index import CheckpointIndex, IndexEntry, SignedIndex
+from ..protocol.sealing import NONCE_BYTES, PublicKeyBytes, seal
+from ..protocol.signatures import Signature
+from .cids import BlobId
+from .errors import PublicationBusy, PublicationConflict
+
+_log = logging.getLogger(__name__)
+_LOCK_SECONDS = 120.0
+_KEY_BYTES = 32
+
+
+class Uploads(Protocol):
+    """Storage that bytes can be put into."""
+
+    async def put(self, source: bytes | Path) -> BlobId: ...
+
+
+class Paths(Protocol):
+    """Storage that keeps the newest bytes under a path, as the existing node's bridge does."""
+
+    async def put_path(self, path: str, data: bytes) -> BlobId: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is published. `delta` names the proof: `delta.proof_hash` is that of `bundle`."""
+
+    delta: Delta
+    bundle: bytes
+    timestamp_ms: int
+    recovery_key: PublicKeyBytes | None
+    """Whom the delta is sealed for; None publishes it in the clear."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where a checkpoint is. The first two CIDs go on chain with the proof."""
+
+    proof_cid: str
+    delta_cid: str
+    index_cid: str
+    index: SignedIndex
+
+
+class CheckpointPublisher:
+    """Publishes the checkpoints of one host.
+
+    Args:
+        host_key: The host's private key, 32 bytes, with which deltas and indexes are signed.
+        paths: Also keeps delta and index under their paths, when given.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        host: Address,
+        host_key: bytes,
+        uploads: Uploads,
+        paths: Paths | None = None,
+    ) -> None:
+        self._folder = folder
+        self._host = host
+        self._host_key = host_key
+        self._uploads = uploads
+        self._paths = paths
+
+    async def publish(self, checkpoint: Checkpoint) -> Published:
+        """Publishes a checkpoint, or finishes publishing it. May be repeated at any time.
+
+        Raises:
+            PublicationConflict: when another delta or proof was published as this checkpoint.
+            PublicationBusy: when another process publishes the session, for two minutes.
+            IndexConflict: when an earlier checkpoint is not published yet.
+            StorageError: when storage does not take it; nothing is lost, publish again.
+        """
+        session = self._session_folder(checkpoint.delta.session_id)
+        session.mkdir(parents=True, exist_ok=True)
+        try:
+            async with FileLock(session / "lock").held(_LOCK_SECONDS):
+                return await self._publish(session, checkpoint)
+        except TimeoutError as error:
+            raise PublicationBusy(
+                f"session {checkpoint.delta.session_id} is being published elsewhere",
+                expected=f"a free lock within {_LOCK_SECONDS:g} s",
+            ) from error
+
+    def index(self, session_id: int) -> SignedIndex | None:
+        """The newest index of a session; None before its first checkpoint."""
+        path = self._session_folder(session_id) / "index.json"
+        return indexes.decode(path.read_bytes()) if path.exists() else None
+
+    async def _publish(self, session: Path, checkpoint: Checkpoint) -> Published:
+        delta = checkpoint.delta
+        _require_named(checkpoint)
+        grown = self._current(delta.session_id)
+        staged, data = self._staged(session, checkpoint)
+        entry = IndexEntry(
+            checkpoint=delta.checkpoint,
+            proof_hash=delta.proof_hash,
+            delta_cid=str(BlobId.of(data)),
+            proof_cid=str(BlobId.of(checkpoint.bundle)),
+            tokens_before=delta.tokens_before,
+            tokens_after=delta.tokens_after,
+            timestamp_ms=checkpoint.timestamp_ms,
+            sealed=isinstance(staged, SealedDelta),
+        )
+        grown = grown.with_entry(entry)
+        await asyncio.gather(self._uploads.put(checkpoint.bundle), self._uploads.put(data))
+        signed = self._signed(grown, staged.signature)
+        encoded = signed.encode()
+        write_atomically(session / "index.json", encoded)
+        await self._uploads.put(encoded)
+        if self._paths is not None:
+            where = f"home/checkpoints/{str(self._host).lower()}/{delta.session_id}"
+            await self._paths.put_path(f"{where}/delta_{delta.checkpoint}.json", data)
+            await self._paths.put_path(f"{where}/index.json", encoded)
+        return Published(entry.proof_cid, entry.delta_cid, str(BlobId.of(encoded)), signed)
+
+    def _staged(
+        self, session: Path, checkpoint: Checkpoint
+    ) -> tuple[SignedDelta | SealedDelta, bytes]:
+        """The delta as it is published: what a first attempt left, or made now and kept."""
+        path = session / f"delta_{checkpoint.delta.checkpoint}.json"
+        mark = session / f"delta_{checkpoint.delta.checkpoint}.proof"
+        signed = deltas.sign(checkpoint.delta, self._host_key)
+        content = deltas.plaintext(signed)
+        told = ProofHash.of(content).value
+        if path.exists() and mark.exists():
+            if mark.read_bytes() != told:
+                raise PublicationConflict(
+                    f"checkpoint {checkpoint.delta.checkpoint} was prepared with another content",
+                    expected=mark.read_bytes().hex(),
+                    got=told.hex(),
+                )
+            data = path.read_bytes()
+            return deltas.decode(data), data
+        made: SignedDelta | SealedDelta = signed
+        if checkpoint.recovery_key is not None:
+            sealed = seal(
+                content,
+                checkpoint.recovery_key,
+                ephemeral=secrets.token_bytes(_KEY_BYTES),
+                nonce=secrets.token_bytes(NONCE_BYTES),
+            )
+            made = deltas.sign_sealed(sealed, checkpoint.recovery_key, self._host_key)
+        data = deltas.encode(made)
+        write_atomically(path, data)
+        write_atomically(mark, told)
+        return made, data
+
+    def _current(self, session_id: int) -> CheckpointIndex:
+        known = self.index(session_id)
+        return known.index if known is not None else CheckpointIndex(session_id, self._host)
+
+    def _signed(self, index: CheckpointIndex, messages_signature: Signature) -> SignedIndex:
+        known = self.index(index.session_id)
+        if known is not None and known.index == index:
+            return known
+        return indexes.sign(index, messages_signature, self._host_key)
+
+    def _session_folder(self, session_id: int) -> Path:
+        return self._folder / str(self._host).lower() / str(session_id)
+
+
+def _require_named(checkpoint: Checkpoint) -> None:
+    """A delta names the proof that it is published with."""
+    proof_hash = ProofHash.of(checkpoint.bundle)
+    if checkpoint.delta.proof_hash != proof_hash:
+        raise PublicationConflict(
+            "the delta names another proof", expected=proof_hash, got=checkpoint.delta.proof_hash
+        )

@@ -1,0 +1,24 @@
+"""A process that publishes checkpoints and is killed: `python -m … PORTAL-URL FOLDER COUNT`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from platformless.storage.client import PortalClient, PortalSettings
+from platformless.storage.portals import Portals
+from platformless.storage.publication import CheckpointPublisher
+from tests.unit.test_publication import HOST, HOST_KEY, checkpoint
+
+
+async def main(url: str, folder: Path, count: int) -> None:
+    async with Portals([PortalClient(PortalSettings(url))]) as portals:
+        publisher = CheckpointPublisher(folder, HOST, HOST_KEY, portals)
+        for number in range(count):
+            await publisher.publish(checkpoint(number))
+            print(number, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))
