@@ -17,7 +17,8 @@ from msgspec import Struct
 from . import canonical, signatures
 from .digests import Address, DeltaDigest, ProofHash, Salt, keccak256, tagged_sha256
 from .errors import DeltaFormatError, ProtocolError
-from .sealing import NONCE_BYTES, PublicKeyBytes, Sealed, unseal
+from .sealing import Sealed, unseal
+from .secrecy import NONCE_BYTES, PublicKeyBytes
 from .signatures import Signature
 from .transcript import Tokens
 from .words import U64_MAX, U256_MAX, in_range

@@ -11,7 +11,8 @@ ProtocolError
 ├── SealBroken           PRO-008   sealed bytes that a key does not open
 ├── DeltaFormatError     PRO-009   bytes that are not a delta
 ├── IndexFormatError     PRO-010   bytes that are not a checkpoint index
-└── IndexConflict        PRO-011   a checkpoint that does not fit the index
+├── IndexConflict        PRO-011   a checkpoint that does not fit the index
+└── EnvelopeBroken       PRO-012   an encrypted frame that cannot be opened or used
 """
 
 from __future__ import annotations
@@ -71,3 +72,7 @@ class IndexFormatError(ProtocolError):
 
 class IndexConflict(ProtocolError):
     code = "PRO-011"
+
+
+class EnvelopeBroken(ProtocolError):
+    code = "PRO-012"

@@ -12,30 +12,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from coincurve import PrivateKey, PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from nacl.bindings import (
-    crypto_aead_xchacha20poly1305_ietf_decrypt,
-    crypto_aead_xchacha20poly1305_ietf_encrypt,
-)
-from nacl.exceptions import CryptoError
-
-from .digests import FixedBytes
 from .errors import SealBroken, ValueOutOfRange
+from .secrecy import PublicKeyBytes, agree, decrypt, derive, encrypt
 
 INFO = b"checkpoint-delta-encryption-v1"
-NONCE_BYTES = 24
-
-
-class PublicKeyBytes(FixedBytes):
-    """A secp256k1 public key, compressed."""
-
-    LENGTH = 33
-
-    @classmethod
-    def of(cls, private_key: bytes) -> PublicKeyBytes:
-        return cls(PrivateKey(private_key).public_key.format())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +37,7 @@ def seal(plaintext: bytes, recipient: PublicKeyBytes, *, ephemeral: bytes, nonce
     Raises:
         ValueOutOfRange: when the recipient's key is not one.
     """
-    key = sealing_key(ephemeral, recipient)
-    ciphertext = crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, None, nonce, key)
+    ciphertext = encrypt(sealing_key(ephemeral, recipient), nonce, plaintext)
     return Sealed(PublicKeyBytes.of(ephemeral), nonce, ciphertext)
 
 
@@ -70,13 +49,9 @@ def unseal(sealed: Sealed, private_key: bytes) -> bytes:
     """
     try:
         key = sealing_key(private_key, sealed.ephemeral_key)
-        return crypto_aead_xchacha20poly1305_ietf_decrypt(
-            sealed.ciphertext, None, sealed.nonce, key
-        )
-    except (CryptoError, ValueError, ValueOutOfRange) as error:
-        raise SealBroken(
-            "cannot be opened with this key", expected="the key that it was sealed for"
-        ) from error
+    except ValueOutOfRange as error:
+        raise SealBroken("the ephemeral key is none", got=sealed.ephemeral_key) from error
+    return decrypt(key, sealed.nonce, sealed.ciphertext)
 
 
 def sealing_key(private_key: bytes, public_key: PublicKeyBytes) -> bytes:
@@ -85,9 +60,4 @@ def sealing_key(private_key: bytes, public_key: PublicKeyBytes) -> bytes:
     Raises:
         ValueOutOfRange: when the public key is not a point of the curve.
     """
-    try:
-        point = PublicKey(public_key.value).multiply(private_key)
-    except ValueError as error:
-        raise ValueOutOfRange("not a secp256k1 key", got=str(public_key)) from error
-    shared = hashlib.sha256(point.format()[1:]).digest()
-    return HKDF(SHA256(), 32, salt=None, info=INFO).derive(shared)
+    return derive(hashlib.sha256(agree(private_key, public_key)).digest(), INFO)

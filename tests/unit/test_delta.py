@@ -24,7 +24,8 @@ from platformless.protocol.errors import (
     ValueOutOfRange,
 )
 from platformless.protocol.index import CheckpointIndex, IndexEntry
-from platformless.protocol.sealing import PublicKeyBytes, Sealed, seal, sealing_key, unseal
+from platformless.protocol.sealing import Sealed, seal, sealing_key, unseal
+from platformless.protocol.secrecy import PublicKeyBytes
 from platformless.protocol.signatures import personal_digest, sign, signer
 from platformless.protocol.transcript import Tokens
 

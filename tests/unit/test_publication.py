@@ -14,7 +14,7 @@ from platformless.protocol import delta as deltas
 from platformless.protocol.delta import Delta, Message, SealedDelta
 from platformless.protocol.digests import Address, ProofHash, Salt
 from platformless.protocol.errors import IndexConflict
-from platformless.protocol.sealing import PublicKeyBytes
+from platformless.protocol.secrecy import PublicKeyBytes
 from platformless.protocol.transcript import Tokens
 from platformless.storage.cids import BlobId
 from platformless.storage.errors import PublicationConflict
