@@ -12,7 +12,8 @@ ProtocolError
 ├── DeltaFormatError     PRO-009   bytes that are not a delta
 ├── IndexFormatError     PRO-010   bytes that are not a checkpoint index
 ├── IndexConflict        PRO-011   a checkpoint that does not fit the index
-└── EnvelopeBroken       PRO-012   an encrypted frame that cannot be opened or used
+├── EnvelopeBroken       PRO-012   an encrypted frame that cannot be opened or used
+└── FrameRefused         PRO-013   a WebSocket frame that cannot be read; has the wire's code
 """
 
 from __future__ import annotations
@@ -76,3 +77,15 @@ class IndexConflict(ProtocolError):
 
 class EnvelopeBroken(ProtocolError):
     code = "PRO-012"
+
+
+class FrameRefused(ProtocolError):
+    """`wire_code` is what the client is told, as the existing node names it."""
+
+    code = "PRO-013"
+
+    def __init__(
+        self, wire_code: str, message: str, *, expected: object = None, got: object = None
+    ) -> None:
+        super().__init__(message, expected=expected, got=got)
+        self.wire_code = wire_code
