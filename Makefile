@@ -62,4 +62,4 @@ vectors: setup ## write the vectors that Python and Rust share
 
 lock: setup ## write requirements.lock from pyproject.toml
 	$(CACHE)/tools/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-		--no-header --extra node --group dev pyproject.toml --output-file requirements.lock
+		--no-header --extra node --extra engine --group dev pyproject.toml --output-file requirements.lock

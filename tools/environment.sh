@@ -13,6 +13,7 @@ if ! "$UV" --version 2>/dev/null | grep -q "uv $UV_VERSION"; then
 fi
 
 cd "$ROOT"
+need g++ g++ # llama.cpp is compiled when it is installed for the first time
 stamp=.venv/installed.sha256
 want=$(cat requirements.lock pyproject.toml "$UV" | sha256sum)
 [ -x .venv/bin/python ] && [ "$(cat $stamp 2>/dev/null)" = "$want" ] && exit 0

@@ -6,10 +6,8 @@ another endpoint is asked (JSON-RPC 2.0, section 5).
 
 from __future__ import annotations
 
-import email.utils
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -27,7 +25,6 @@ _RATE_WORDS = re.compile(
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _DATA = re.compile(r"0x([0-9a-fA-F]{2})*")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
-_LONGEST_REST_SECONDS = 60.0
 
 
 class EndpointFault(Exception):
@@ -62,21 +59,6 @@ def read_reply(method: str, request_id: int, status: int, body: bytes) -> Any:
     if expected is not None and not expected(result):
         raise EndpointFault(f"{method} answered {str(result)[:60]!r}")
     return result
-
-
-def rest_asked(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a `Retry-After` header (RFC 9110, 10.2.3), at most a minute."""
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    return min(max(seconds, 0.0), _LONGEST_REST_SECONDS)
 
 
 def _refusal(method: str, error: Any) -> EndpointFault | ChainError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +16,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from ..retrying import Backoff, rest_asked
 from .errors import EndpointsUnavailable, WrongChain
-from .replies import EndpointFault, read_reply, rest_asked
+from .replies import EndpointFault, read_reply
 
 _log = logging.getLogger(__name__)
 _SERVER_ERROR = 500
@@ -33,8 +33,7 @@ class RpcSettings:
     """After this an endpoint is taken to have failed."""
     patience_seconds: float = 30.0
     """How long one call may take over all endpoints and repetitions."""
-    first_rest_seconds: float = 0.2
-    longest_rest_seconds: float = 15.0
+    backoff: Backoff = field(default_factory=Backoff)
     requests_at_once: int = 32
 
 
@@ -127,12 +126,10 @@ class RpcEndpoints:
         )
 
     def _rest(self, endpoint: _Endpoint, fault: EndpointFault) -> None:
-        settings = self.settings
-        doubled = settings.first_rest_seconds * 2 ** min(endpoint.failures, 16)
+        endpoint.failures += 1
         rest = fault.rest_seconds
         if rest is None:
-            rest = min(doubled, settings.longest_rest_seconds) * random.uniform(0.5, 1.0)  # noqa: S311
-        endpoint.failures += 1
+            rest = self.settings.backoff.rest_seconds(endpoint.failures)
         endpoint.resting_until = time.monotonic() + rest
         endpoint.last_fault = fault.reason
         _log.warning("%s rests %.1f s: %s", endpoint.url, rest, fault.reason)

@@ -53,14 +53,14 @@ def recover(
         # Here, not above: the commands that need no chain start quicker.
         from ..audit.recovery import recover_session
         from ..chain.connection import Chain
-        from ..storage.client import PortalClient, PortalSettings
+        from ..storage.client import ClientSettings, PortalClient
         from ..storage.portals import Portals
 
         chosen = ChainOptions(network, env_file, tuple(rpc_url or ())).resolve()
         private_key = read_key(key_file)
 
         async def recovering() -> RecoveredSession:
-            clients = [PortalClient(PortalSettings(url)) for url in portal]
+            clients = [PortalClient(ClientSettings(url)) for url in portal]
             async with Chain(chosen) as chain, Portals(clients) as portals:
                 return await recover_session(chain, portals, session, private_key)
 

@@ -91,14 +91,14 @@ class BridgeStore(VerifiedReads):
         path = f"{self.settings.folder}/{prepared.blob.hash.value.hex()}"
         return await self._put(path, prepared)
 
-    async def put_path(self, path: str, source: bytes | Path) -> BlobId:
+    async def put_path(self, path: str, data: bytes | Path) -> BlobId:
         """Writes bytes or a file to a path of the bridge's account, in place of what was there.
 
         Raises:
             TooLargeForPortal: more than `most_bytes`, or nothing at all, which it refuses.
             WrongCid: when the bridge says that it stored something else.
         """
-        return await self._put(path, await Source.of(source))
+        return await self._put(path, await Source.of(data))
 
     async def get_path(self, path: str, *, largest_bytes: int) -> bytes:
         """What a path holds now. Not checked: a path promises no content. Compare

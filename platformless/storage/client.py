@@ -29,7 +29,7 @@ _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
 @dataclass(frozen=True, slots=True)
-class PortalSettings:
+class ClientSettings:
     """One portal and how it is used.
 
     Args:
@@ -56,7 +56,7 @@ class PortalClient(VerifiedReads):
     portal's fault.
     """
 
-    def __init__(self, settings: PortalSettings) -> None:
+    def __init__(self, settings: ClientSettings) -> None:
         super().__init__(scratch=settings.scratch)
         if settings.multihash_tag not in (TAG_BLAKE3, TAG_BLAKE3_LEGACY):
             raise BadSettings(

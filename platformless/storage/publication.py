@@ -27,7 +27,8 @@ from ..protocol import index as indexes
 from ..protocol.delta import Delta, SealedDelta, SignedDelta
 from ..protocol.digests import Address, ProofHash
 from ..protocol.index import CheckpointIndex, IndexEntry, SignedIndex
-from ..protocol.sealing import NONCE_BYTES, PublicKeyBytes, seal
+from ..protocol.sealing import seal
+from ..protocol.secrecy import NONCE_BYTES, PublicKeyBytes
 from ..protocol.signatures import Signature
 from .cids import BlobId
 from .errors import PublicationBusy, PublicationConflict

@@ -2,7 +2,9 @@
 
 BLAKE3 of a whole blob gives its verdict at the last byte. So bytes go to a place that nobody reads
 yet (a temporary file, a buffer), and only `Receiver.take` returning says that they are the blob's.
-Hashing and writing are done in a thread, a batch at a time, while the next batch arrives.
+
+A chunk is hashed as it comes: that takes a fraction of what receiving it took. Files are written
+in a thread, a batch at a time, while the next batch arrives.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Self, TypeVar
 
 from blake3 import blake3
 
@@ -37,7 +39,7 @@ class Receiver:
     def __init__(self, blob: BlobId, file: IO[bytes] | None) -> None:
         self.blob = blob
         self._file = file
-        self._hasher = blake3()
+        self._used = False
 
     async def take(self, chunks: AsyncIterator[bytes]) -> None:
         """Receives one whole body. Holds two batches of about a mebibyte at most.
@@ -47,11 +49,11 @@ class Receiver:
             BodyTruncated, WrongContent: at the end.
             LocalFileFailed: when the file cannot be written.
         """
-        await in_thread(self._restart)
-        received, gathered = 0, 0
-        batch: list[bytes] = []
-        working: asyncio.Future[None] | None = None
-        try:
+        if self._used:
+            await in_thread(self._empty)
+        self._used = True
+        hasher, received = blake3(), 0
+        async with _Batches(self._file) as batches:
             async for chunk in chunks:
                 received += len(chunk)
                 if received > self.blob.size:
@@ -60,49 +62,74 @@ class Receiver:
                         expected=f"{self.blob.size} bytes",
                         got=f"{received} bytes, and maybe more",
                     )
-                batch.append(chunk)
-                gathered += len(chunk)
-                if gathered >= BATCH_BYTES or len(batch) >= _BATCH_CHUNKS:
-                    if working is not None:
-                        await settled(working)
-                    working = asyncio.ensure_future(asyncio.to_thread(self._absorb, batch))
-                    batch, gathered = [], 0
-        finally:
-            if working is not None:
-                await settled(working)
-        await in_thread(lambda: self._absorb(batch))
-        self._judge(received)
+                hasher.update(chunk)
+                if self._file is not None:
+                    await batches.write(chunk)
+            await batches.flush()
+        self._judge(received, hasher.digest())
 
-    def _restart(self) -> None:
-        self._hasher = blake3()
+    def _empty(self) -> None:
         if self._file is not None:
             with local_failures("the temporary file", "written"):
                 self._file.seek(0)
                 self._file.truncate()
 
-    def _absorb(self, batch: list[bytes]) -> None:
-        data = batch[0] if len(batch) == 1 else b"".join(batch)
-        self._hasher.update(data)
-        if self._file is not None:
-            with local_failures("the temporary file", "written"):
-                left = memoryview(data)
-                while left:
-                    left = left[self._file.write(left) :]
-
-    def _judge(self, received: int) -> None:
+    def _judge(self, received: int, digest: bytes) -> None:
         if received < self.blob.size:
             raise BodyTruncated(
                 "a body that ended early",
                 expected=f"{self.blob.size} bytes",
                 got=f"{received} bytes",
             )
-        digest = self._hasher.digest()
         if digest != self.blob.hash.value:
             raise WrongContent(
                 "bytes that are not the blob's",
                 expected=f"BLAKE3 {self.blob.hash}",
                 got=f"0x{digest.hex()}",
             )
+
+
+class _Batches:
+    """Writes to a file in a thread while the next batch is gathered."""
+
+    def __init__(self, file: IO[bytes] | None) -> None:
+        self._file = file
+        self._batch: list[bytes] = []
+        self._gathered = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        if self._writing is not None:
+            await settled(self._writing)
+
+    async def write(self, chunk: bytes) -> None:
+        self._batch.append(chunk)
+        self._gathered += len(chunk)
+        if self._gathered >= BATCH_BYTES or len(self._batch) >= _BATCH_CHUNKS:
+            await self._settle()
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, self._batch))
+            self._batch, self._gathered = [], 0
+
+    async def flush(self) -> None:
+        await self._settle()
+        if self._batch:
+            await in_thread(lambda: self._write(self._batch))
+
+    async def _settle(self) -> None:
+        if self._writing is not None:
+            await settled(self._writing)
+
+    def _write(self, batch: list[bytes]) -> None:
+        if self._file is None:
+            return
+        with local_failures("the temporary file", "written"):
+            for chunk in batch:
+                left = memoryview(chunk)
+                while left:
+                    left = left[self._file.write(left) :]
 
 
 async def in_thread(function: Callable[[], _T]) -> _T:

@@ -73,6 +73,7 @@ class Wire:
             headers={"accept-encoding": "identity", "user-agent": "platformless"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
+            event_hooks={"response": [_check_redirect]},
             limits=httpx.Limits(
                 max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS
             ),
@@ -241,6 +242,12 @@ class Wire:
                 f"{self.url} cannot be reached, or broke off",
                 got=quoted(f"{type(error).__name__} {error}".strip().encode(), self.token),
             ) from error
+
+
+async def _check_redirect(response: httpx.Response) -> None:
+    """Refuses an address that cannot be asked, before httpx looks at it."""
+    if response.status_code in REDIRECTS:
+        next_address(response.url, response.headers.get("location"))
 
 
 def _base(text: str) -> httpx.URL:

@@ -18,14 +18,13 @@ from platformless.chain.sending.fees import FeePolicy
 from platformless.chain.sending.sender import TransactionSender
 from platformless.chain.sending.settings import SenderSettings
 from platformless.protocol.digests import Address
+from platformless.retrying import Backoff
 
 RECIPIENT = Address(b"\x99" * 20)
 QUICK = SenderSettings(
     confirmations=2, poll_seconds=0.02, rebroadcast_seconds=0.1, bump_seconds=0.2, fees=FeePolicy()
 )
-IMPATIENT = RpcSettings(
-    request_seconds=1, patience_seconds=3, first_rest_seconds=0.02, longest_rest_seconds=0.2
-)
+IMPATIENT = RpcSettings(request_seconds=1, patience_seconds=3, backoff=Backoff(0.02, 0.2))
 STEPS = 500
 
 

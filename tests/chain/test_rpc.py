@@ -12,7 +12,6 @@ from aiohttp import web
 
 from platformless.chain.connection import Chain
 from platformless.chain.errors import EndpointsUnavailable, RpcRefused, WrongChain
-from platformless.chain.replies import rest_asked
 from platformless.chain.rpc import RpcSettings
 
 from .bare import IMPATIENT, BareChain
@@ -167,16 +166,3 @@ async def test_what_a_node_refuses_is_not_asked_elsewhere(
 async def test_no_address_is_an_error_at_once(bare: BareChain) -> None:
     with pytest.raises(EndpointsUnavailable):
         Chain(replace(bare.network, rpc_urls=()))
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [("3", 3.0), ("0", 0.0), ("100000", 60.0), ("-5", 0.0), ("soon", None)],
-)
-def test_retry_after_is_read_within_reason(value: str, expected: float | None) -> None:
-    assert rest_asked({"retry-after": value}) == expected
-
-
-def test_retry_after_may_be_a_date() -> None:
-    assert rest_asked({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
-    assert rest_asked({}) is None

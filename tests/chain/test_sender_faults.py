@@ -12,13 +12,12 @@ from aiohttp import web
 from platformless.chain.connection import Chain
 from platformless.chain.errors import EndpointsUnavailable, WrongChain
 from platformless.chain.rpc import RpcSettings
+from platformless.retrying import Backoff
 
 from .bare import IMPATIENT, BareChain, payment
 from .faulty import Fault, FaultyNode, for_method, reply, text
 
-PATIENT = RpcSettings(
-    request_seconds=1, patience_seconds=30, first_rest_seconds=0.02, longest_rest_seconds=0.2
-)
+PATIENT = RpcSettings(request_seconds=1, patience_seconds=30, backoff=Backoff(0.02, 0.2))
 DOWN_SECONDS = 10
 
 

@@ -15,7 +15,8 @@ from platformless.protocol import delta as deltas
 from platformless.protocol import index as indexes
 from platformless.protocol.delta import SealedDelta, SignedDelta
 from platformless.protocol.index import CheckpointIndex
-from platformless.protocol.sealing import PublicKeyBytes, Sealed
+from platformless.protocol.sealing import Sealed
+from platformless.protocol.secrecy import PublicKeyBytes
 from tests.unit.test_delta import CLIENT_KEY, DELTA, ENTRY, HOST, HOST_KEY, RECOVERY, sealed_delta
 
 HERE = Path(__file__).parent

@@ -24,6 +24,7 @@ class PortalProcess:
             [sys.executable, "-m", "tests.storage.portal_process", str(folder)],
             stdout=subprocess.PIPE,
             text=True,
+            cwd=Path(__file__).parents[2],
         )
         assert self.process.stdout is not None
         shown = ""

@@ -6,14 +6,14 @@ import asyncio
 import sys
 from pathlib import Path
 
-from platformless.storage.client import PortalClient, PortalSettings
+from platformless.storage.client import ClientSettings, PortalClient
 from platformless.storage.portals import Portals
 from platformless.storage.publication import CheckpointPublisher
 from tests.unit.test_publication import HOST, HOST_KEY, checkpoint
 
 
 async def main(url: str, folder: Path, count: int) -> None:
-    async with Portals([PortalClient(PortalSettings(url))]) as portals:
+    async with Portals([PortalClient(ClientSettings(url))]) as portals:
         publisher = CheckpointPublisher(folder, HOST, HOST_KEY, portals)
         for number in range(count):
             await publisher.publish(checkpoint(number))

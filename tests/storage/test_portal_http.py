@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from platformless.storage.errors import PortUnavailable, RangeNotSatisfiable
 from platformless.storage.portal.running import EmbeddedPortal
 from platformless.storage.portal.settings import PortalSettings
 from platformless.storage.portal.web.ranges import parse_range
+
+from .portal_process import send_part, wait_until
 
 HELLO = b"Hello, world!"
 BLOB = BlobId.of(HELLO)
@@ -325,13 +328,64 @@ async def test_a_blob_too_large_is_refused(tmp_path: Path) -> None:
 async def test_a_client_that_falls_silent_is_not_waited_for(tmp_path: Path) -> None:
     async with EmbeddedPortal(PortalSettings(tmp_path, stall_seconds=0.05)) as portal:
         reader, writer = await asyncio.open_connection("127.0.0.1", portal.port)
-        writer.write(b"POST /s5/upload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n")
+        writer.write(b"POST /s5/upload HTTP/1.1\r\nHost: x\r\n")
         writer.write(b"Content-Length: 10\r\n\r\nabc")
         answer = await asyncio.wait_for(reader.read(), 10)
         writer.close()
         assert b" 408 " in answer
         assert b"STO-315" in answer
         assert files(portal, "scratch") == []
+
+
+async def test_a_client_that_leaves_in_the_middle_of_an_upload_leaves_nothing(
+    portal: EmbeddedPortal,
+) -> None:
+    head = f"POST /s5/upload HTTP/1.1\nHost: x\nContent-Length: {9 * CHUNK}"
+    with await asyncio.to_thread(send_part, portal.url, head, bytes(3 * CHUNK)):
+        await asyncio.to_thread(wait_until, lambda: portal.contents.blobs.space.used_bytes > 0)
+    await asyncio.to_thread(wait_until, lambda: files(portal, "scratch") == [])
+    await asyncio.to_thread(wait_until, lambda: portal.contents.blobs.space.used_bytes == 0)
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_download_frees_the_file(
+    portal: EmbeddedPortal, http: httpx.AsyncClient
+) -> None:
+    stored = await http.post("/s5/upload", content=big_body(32))
+    blob = BlobId.parse(stored.json()["cid"])
+
+    def is_open() -> bool:
+        path = str(portal.contents.blobs.path(blob.hash))
+        links = [fd for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()]
+        return any(os.path.realpath(fd) == path for fd in links)
+
+    with await asyncio.to_thread(send_part, portal.url, f"GET /{blob} HTTP/1.1\nHost: x", b""):
+        await asyncio.to_thread(wait_until, is_open)
+    await asyncio.to_thread(wait_until, lambda: not is_open())
+
+
+async def test_short_answers_do_not_wait_for_the_clients_acknowledgement(
+    http: httpx.AsyncClient,
+) -> None:
+    took = []
+    for _ in range(20):
+        started = time.monotonic()
+        await http.get("/s5/version")
+        took.append(time.monotonic() - started)
+    assert min(took[10:]) < 0.03  # a delayed ACK comes after 0.04 s
+
+
+async def test_a_failing_disk_is_told(portal: EmbeddedPortal, http: httpx.AsyncClient) -> None:
+    portal.contents.blobs.path(BLOB.hash).mkdir(parents=True)
+    reply = await http.get(f"/{BLOB}")
+    assert (reply.status_code, code(reply)) == (500, "STO-332")
+
+
+async def test_a_mistake_of_ours_is_an_answer_too(
+    portal: EmbeddedPortal, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portal.contents.blobs, "open", None)
+    reply = await http.get(f"/{BLOB}")
+    assert (reply.status_code, code(reply)) == (500, "STO-300")
 
 
 async def test_a_port_in_use_is_told(tmp_path: Path) -> None:

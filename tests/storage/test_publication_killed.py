@@ -11,7 +11,7 @@ from platformless.protocol import delta as deltas
 from platformless.protocol import index as indexes
 from platformless.protocol.delta import SealedDelta
 from platformless.storage.cids import BlobId
-from platformless.storage.client import PortalClient, PortalSettings
+from platformless.storage.client import ClientSettings, PortalClient
 from platformless.storage.portal.running import EmbeddedPortal
 from platformless.storage.portals import Portals
 from platformless.storage.publication import CheckpointPublisher
@@ -37,7 +37,7 @@ async def start(portal: EmbeddedPortal, folder: Path) -> asyncio.subprocess.Proc
 
 async def require_everything(portal: EmbeddedPortal, folder: Path) -> None:
     """Every checkpoint is in the index, and everything that the index names can be had."""
-    async with Portals([PortalClient(PortalSettings(portal.url))]) as portals:
+    async with Portals([PortalClient(ClientSettings(portal.url))]) as portals:
         signed = CheckpointPublisher(folder, HOST, HOST_KEY, portals).index(7)
         assert signed is not None
         published = await portals.get(BlobId.of(signed.encode()), largest_bytes=1 << 20)

@@ -34,10 +34,9 @@ from platformless.protocol.bundle import Bundle
 from platformless.protocol.delta import Delta
 from platformless.protocol.digests import ProofHash
 from platformless.protocol.errors import SealBroken
-from platformless.protocol.sealing import PublicKeyBytes
+from platformless.protocol.secrecy import PublicKeyBytes
 from platformless.protocol.transcript import Tokens
-from platformless.storage.client import PortalClient
-from platformless.storage.client import PortalSettings as ClientSettings
+from platformless.storage.client import ClientSettings, PortalClient
 from platformless.storage.errors import BlobUnavailable
 from platformless.storage.portal.running import EmbeddedPortal
 from platformless.storage.portals import Portals, PortalsSettings

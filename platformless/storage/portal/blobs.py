@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +49,7 @@ class BlobStore:
         self._folder = folder
         self._scratch = scratch
         self._largest_bytes = largest_bytes
+        self._placing = threading.Lock()
         self.space = Space(quota_bytes, lambda: self.stored_bytes() + uploads_bytes())
 
     def size(self, blob: BlobHash) -> int | None:
@@ -115,9 +117,18 @@ class BlobStore:
         Raises:
             DiskFull, DiskFailed
         """
-        is_new = self.size(blob.hash) is None
-        with disk_errors():
-            move(file, self.path(blob.hash))
+        return self.place(blob.hash, lambda path: move(file, path))
+
+    def place(self, blob: BlobHash, put: Callable[[Path], None]) -> bool:
+        """Lets `put` bring a file to the blob's place; False when the blob was here already.
+
+        Raises:
+            DiskFull, DiskFailed
+        """
+        # One at a time: of two that bring the same blob, only one adds to the space used.
+        with self._placing, disk_errors():
+            is_new = self.size(blob) is None
+            put(self.path(blob))
         return is_new
 
     def delete(self, blob: BlobHash) -> None:
@@ -144,12 +155,12 @@ class BlobStore:
         with disk_errors():
             shards = sorted(path for path in self._folder.iterdir() if path.is_dir())
         for shard in shards:
-            with disk_errors():
-                paths = sorted(shard.iterdir())
-            for path in paths:
-                digits = shard.name + path.name
+            with disk_errors(), os.scandir(shard) as entries:
+                names = sorted(entry.name for entry in entries if entry.is_file())
+            for name in names:
+                digits = shard.name + name
                 is_hash = len(shard.name) == 2 and _HASH.fullmatch(digits) is not None
-                yield (BlobHash.from_hex(digits) if is_hash else None), path
+                yield (BlobHash.from_hex(digits) if is_hash else None), shard / name
 
     def stored_bytes(self) -> int:
         """Counted on disk: slow with many blobs."""
@@ -210,9 +221,9 @@ class Incoming:
         Raises:
             DiskFull, DiskFailed
         """
+        self._file.sync()
         blob = BlobId(BlobHash(self._hasher.digest()), self._size)
-        is_new = self._store.size(blob.hash) is None
-        self._file.publish(self._store.path(blob.hash))
+        is_new = self._store.place(blob.hash, self._file.publish)
         self._is_over = True
         if is_new:
             self._store.space.keep(self._size)

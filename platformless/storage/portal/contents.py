@@ -7,8 +7,10 @@ paths/       what paths stand for           registry/       signed entries by ke
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ..cids import BlobHash
 from .blobs import BlobStore, hash_of_file
@@ -98,23 +100,25 @@ class Contents:
                     continue
                 with file:
                     found = hash_of_file(file)
-            checked += found.size
-            if found.hash == name:
-                blobs += 1
-                continue
-            damaged.append(Damaged(path.parent.name + path.name, found.hash))
-            self._quarantine(path)
-            self.blobs.space.drop(found.size)
+                    checked += found.size
+                    if found.hash == name:
+                        blobs += 1
+                    elif self._quarantine(path, file):
+                        damaged.append(Damaged(path.parent.name + path.name, found.hash))
+                        self.blobs.space.drop(found.size)
         dangling = sorted(
             path for path, blob in self.paths.all() if self.blobs.size(blob.hash) is None
         )
         return CheckReport(blobs, checked, tuple(damaged), swept, tuple(dangling))
 
-    def _quarantine(self, path: Path) -> None:
+    def _quarantine(self, path: Path, file: BinaryIO) -> bool:
+        """False when another file has taken the place of the damaged one. Raises OSError."""
+        if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+            return False
         folder = self.settings.folder / "quarantine"
         name = path.parent.name + path.name
         number = 0
         while (destination := folder / f"{name}.{number}").exists():
             number += 1
-        with disk_errors():
-            move(path, destination)
+        move(path, destination)
+        return True

@@ -11,7 +11,7 @@ from typing import Self
 
 import uvicorn
 
-from ..errors import PortUnavailable
+from ..errors import PortalError, PortUnavailable
 from .contents import Contents
 from .settings import PortalSettings
 from .web.app import portal_app
@@ -19,6 +19,7 @@ from .web.app import portal_app
 _STOP_SECONDS = 10
 _BACKLOG = 256
 _SWEEPS_A_LIFETIME = 4
+_SHORTEST_PAUSE_SECONDS = 1
 
 
 class EmbeddedPortal:
@@ -52,7 +53,13 @@ class EmbeddedPortal:
         )
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         self._sweeping = asyncio.create_task(self._sweep_now_and_then())
-        await self._server.is_up.wait()
+        starting = asyncio.create_task(self._server.is_up.wait())
+        await asyncio.wait({starting, self._serving}, return_when=asyncio.FIRST_COMPLETED)
+        if self._serving.done():
+            starting.cancel()
+            self._sweeping.cancel()
+            self._socket.close()
+            self._serving.result()
         return self
 
     async def __aexit__(
@@ -79,9 +86,11 @@ class EmbeddedPortal:
         return f"http://{host}:{self._port}"
 
     async def _sweep_now_and_then(self) -> None:
+        pause = max(_SHORTEST_PAUSE_SECONDS, self.settings.upload_seconds / _SWEEPS_A_LIFETIME)
         while True:
-            await asyncio.sleep(self.settings.upload_seconds / _SWEEPS_A_LIFETIME)
-            await asyncio.to_thread(self.contents.sweep)
+            await asyncio.sleep(pause)
+            with contextlib.suppress(PortalError):  # a failing disk is told to who writes
+                await asyncio.to_thread(self.contents.sweep)
 
 
 class _Server(uvicorn.Server):
@@ -103,8 +112,11 @@ class _Server(uvicorn.Server):
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         raise PortUnavailable(
             f"cannot listen on {host}, port {port}", got=getattr(error, "strerror", None) or error
         ) from error
+    # Connections inherit this; without it, short answers wait for the client's delayed ACK.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening

@@ -59,14 +59,19 @@ class ScratchFile:
         with disk_errors():
             write_all(self._open(), data)
 
+    def sync(self) -> None:
+        """Brings what was written to the disk. Raises DiskFull, DiskFailed."""
+        with disk_errors():
+            os.fsync(self._open())
+
     def publish(self, destination: Path) -> None:
         """Moves the file to its place, in place of an older one. Durable when this returns.
 
         Raises:
             DiskFull, DiskFailed: The file is then discarded with the `with`.
         """
+        self.sync()
         with disk_errors():
-            os.fsync(self._open())
             move(self._path, destination)
         self._close()
 
@@ -100,12 +105,9 @@ class Scratch:
         """
         while True:
             path = self._folder / secrets.token_hex(16)
-            with disk_errors():
-                handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o644)
-            # A sweep may come between creation and lock; it then removes the file.
-            if try_lock(handle) and os.fstat(handle).st_nlink == 1:
+            handle = create_locked(path)
+            if handle is not None:
                 return ScratchFile(path, handle)
-            os.close(handle)
 
     def sweep(self) -> int:
         """Removes what dead writers left; returns how many files."""
@@ -152,6 +154,21 @@ def write_all(handle: int, data: bytes | bytearray | memoryview) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(handle, rest) :]
+
+
+def create_locked(path: Path) -> int | None:
+    """A new file, under this handle's lock; None when a sweep came between the two and removed
+    the file.
+
+    Raises:
+        DiskFull, DiskFailed
+    """
+    with disk_errors():
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    if try_lock(handle) and os.fstat(handle).st_nlink == 1:
+        return handle
+    os.close(handle)
+    return None
 
 
 def try_lock(handle: int) -> bool:

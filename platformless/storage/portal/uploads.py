@@ -30,7 +30,14 @@ from ..errors import (
     WrongOffset,
 )
 from .blobs import BlobStore, hash_of_file
-from .scratch import Scratch, disk_errors, sync_folder, try_lock, write_all
+from .scratch import (
+    Scratch,
+    create_locked,
+    disk_errors,
+    sync_folder,
+    try_lock,
+    write_all,
+)
 
 _ID = re.compile("[0-9a-f]{32}")
 
@@ -122,20 +129,13 @@ class Uploads:
         if self._blobs.size(blob) is not None:
             raise AlreadyStored("the blob is here already", got=str(blob))
         self._blobs.check_length(length)
-        space = self._blobs.space
-        space.take(length)
-        name = secrets.token_hex(16)
+        self._blobs.space.take(length)
         try:
-            with disk_errors():
-                self._part(name).touch(exist_ok=False)
-            with self._scratch.create() as file:
-                file.write(msgspec.json.encode(Announcement(length, blob.value.hex())))
-                file.publish(self._announcement(name))
+            name = self._announce(Announcement(length, blob.value.hex()))
         except BaseException:
-            self._part(name).unlink(missing_ok=True)
-            space.give_back(length)
+            self._blobs.space.give_back(length)
             raise
-        space.keep(length)
+        self._blobs.space.keep(length)
         return name
 
     @contextlib.contextmanager
@@ -233,12 +233,32 @@ class Uploads:
                     dropped += 1
         for part in self._folder.glob("*.part"):
             with contextlib.suppress(FileNotFoundError):
-                alone = not part.with_suffix(".json").exists()
-                # A creation under way in another process has no announcement for a moment.
-                if alone and now - part.stat().st_mtime > self.lifetime_seconds:
+                if self._is_half_made(part):
                     part.unlink()
                     dropped += 1
         return dropped
+
+    def _announce(self, announcement: Announcement) -> str:
+        """Makes the two files of an upload; the lock says that this is under way."""
+        handle = None
+        while handle is None:
+            name = secrets.token_hex(16)
+            handle = create_locked(self._part(name))
+        try:
+            with self._scratch.create() as file:
+                file.write(msgspec.json.encode(announcement))
+                file.publish(self._announcement(name))
+        except BaseException:
+            self._part(name).unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(handle)
+        return name
+
+    def _is_half_made(self, part: Path) -> bool:
+        """Whether its maker died before the announcement."""
+        with part.open("rb") as file:
+            return try_lock(file.fileno()) and not part.with_suffix(".json").exists()
 
     def _remove(self, upload: Upload) -> None:
         with disk_errors():

@@ -18,6 +18,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _DRAINED_BYTES = 8 << 20
 _DRAIN_SECONDS = 5
+_CLOSE = (b"connection", b"close")
 
 
 class Interrupted(Exception):
@@ -147,7 +148,9 @@ class Draining:
             return message
 
         async def draining_send(message: Message) -> None:
-            if message["type"] == "http.response.start" and not is_over:
+            is_start = message["type"] == "http.response.start"
+            # A client that fell silent is not waited for again.
+            if is_start and not is_over and _CLOSE not in message["headers"]:
                 await drain()
             await send(message)
 

@@ -11,7 +11,14 @@ from starlette.responses import Response
 
 from ....errors import PlatformlessError
 from ....protocol.errors import ProtocolError
-from ...errors import CidError, NoSuchEndpoint, PortalError, RangeNotSatisfiable, Unauthorized
+from ...errors import (
+    BodyStalled,
+    CidError,
+    NoSuchEndpoint,
+    PortalError,
+    RangeNotSatisfiable,
+    Unauthorized,
+)
 
 
 def json_reply(
@@ -29,6 +36,8 @@ def error_reply(request: Request, error: Exception) -> Response:
     headers = {"cache-control": "no-store"}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
+    if isinstance(error, BodyStalled):
+        headers["connection"] = "close"
     if isinstance(error, RangeNotSatisfiable):
         headers["content-range"] = f"bytes */{error.size}"
     fields: dict[str, Any] = {"error": error.to_json()}
