@@ -93,8 +93,8 @@ def check_portal(output: Output, folder: Path) -> CheckReport:
         DiskFull, DiskFailed
         typer.Exit: with status 1 when blobs were damaged.
     """
-    if not folder.is_dir():
-        raise BadInput(f"no portal in {folder}", expected="an existing folder")
+    if not (folder / "blobs").is_dir():
+        raise BadInput(f"no portal in {folder}", expected="the folder of a portal")
     report = Contents(PortalSettings(folder)).check()
     if output.as_json:
         output.json(
