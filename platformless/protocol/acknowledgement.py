@@ -3,24 +3,17 @@
 It signs chain, marketplace, session, tokens after and state after. All of that is public in the
 claim, so the bundle carries the 65 signature bytes alone and anyone checks them natively; inside
 the guest the same check would cost five million cycles.
-
-The one fixed structure is hashed here, after EIP-712's `hashStruct`: the general libraries take
-longer to import than a proof takes to verify. Tests compare it with eth-account.
 """
 
 from __future__ import annotations
 
 from . import signatures
 from .claim import SessionClaim
-from .digests import Address, keccak256
-from .words import address_word, number_word
+from .digests import Address
+from .typed_data import type_hash, typed_digest
+from .words import number_word
 
-DOMAIN_NAME = "Platformless AI"
-DOMAIN_VERSION = "1"
-_DOMAIN_TYPE = keccak256(
-    b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-)
-_MESSAGE_TYPE = keccak256(b"Acknowledgement(uint256 sessionId,uint256 tokens,bytes32 state)")
+_MESSAGE_TYPE = type_hash("Acknowledgement(uint256 sessionId,uint256 tokens,bytes32 state)")
 
 
 class AcknowledgementSignature(signatures.Signature):
@@ -29,20 +22,11 @@ class AcknowledgementSignature(signatures.Signature):
 
 def signing_digest(claim: SessionClaim) -> bytes:
     """The 32 bytes that the client signs for `claim` (EIP-712)."""
-    domain = keccak256(
-        _DOMAIN_TYPE
-        + keccak256(DOMAIN_NAME.encode())
-        + keccak256(DOMAIN_VERSION.encode())
-        + number_word(claim.terms.chain_id)
-        + address_word(claim.terms.marketplace)
+    terms = claim.terms
+    words = (
+        number_word(terms.session_id) + number_word(claim.tokens_after) + claim.state_after.value
     )
-    message = keccak256(
-        _MESSAGE_TYPE
-        + number_word(claim.terms.session_id)
-        + number_word(claim.tokens_after)
-        + claim.state_after.value
-    )
-    return keccak256(b"\x19\x01" + domain + message)
+    return typed_digest(terms.chain_id, terms.marketplace, _MESSAGE_TYPE, words)
 
 
 def sign(claim: SessionClaim, private_key: bytes) -> AcknowledgementSignature:
