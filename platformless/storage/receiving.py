@@ -10,6 +10,7 @@ in a thread, a batch at a time, while the next batch arrives.
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -125,11 +126,18 @@ class _Batches:
     def _write(self, batch: list[bytes]) -> None:
         if self._file is None:
             return
+        if isinstance(self._file, io.BytesIO):
+            self._file.writelines(batch)
+            return
+        # One system call a batch: each would give the interpreter lock away, and wait for it.
+        left: list[bytes | memoryview] = list(batch)
         with local_failures("the temporary file", "written"):
-            for chunk in batch:
-                left = memoryview(chunk)
-                while left:
-                    left = left[self._file.write(left) :]
+            while left:
+                written = os.writev(self._file.fileno(), left)
+                while left and written >= len(left[0]):
+                    written -= len(left.pop(0))
+                if written:
+                    left[0] = memoryview(left[0])[written:]
 
 
 async def in_thread(function: Callable[[], _T]) -> _T:

@@ -13,12 +13,14 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from platformless.storage.cids import BlobId
 from platformless.storage.errors import PortUnavailable, RangeNotSatisfiable
 from platformless.storage.portal.running import EmbeddedPortal
 from platformless.storage.portal.settings import PortalSettings
-from platformless.storage.portal.web.ranges import parse_range
+from platformless.storage.portal.web.ranges import ByteRange, parse_range
+from platformless.storage.portal.web.serving import BlobResponse
 
 from .portal_process import send_part, wait_until
 
@@ -361,6 +363,31 @@ async def test_a_client_that_leaves_in_the_middle_of_a_download_frees_the_file(
     with await asyncio.to_thread(send_part, portal.url, f"GET /{blob} HTTP/1.1\nHost: x", b""):
         await asyncio.to_thread(wait_until, is_open)
     await asyncio.to_thread(wait_until, lambda: not is_open())
+
+
+async def test_nothing_is_read_for_a_client_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(bytes(16 * CHUNK))
+    sent: list[Message] = []
+
+    async def gone() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    file = (tmp_path / "blob").open("rb")
+    response = BlobResponse(file, ByteRange(0, 16 * CHUNK), 200, {})
+    await response({"type": "http", "method": "GET"}, gone, send)
+    assert file.closed
+    assert sum(len(message.get("body", b"")) for message in sent) < 4 * CHUNK
+
+
+async def test_a_refusal_reaches_a_client_that_sends_before_it_listens(tmp_path: Path) -> None:
+    async with EmbeddedPortal(PortalSettings(tmp_path, quota_bytes=1)) as portal:
+        head = f"POST /s5/upload HTTP/1.1\nHost: x\nContent-Length: {6 * CHUNK}"
+        with await asyncio.to_thread(send_part, portal.url, head, bytes(6 * CHUNK)) as connection:
+            answer = await asyncio.to_thread(connection.recv, 4096)
+        assert answer.startswith(b"HTTP/1.1 507")
 
 
 async def test_short_answers_do_not_wait_for_the_clients_acknowledgement(

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,6 +159,22 @@ async def test_a_kill_in_the_middle_of_an_upload_leaves_nothing(tmp_path: Path) 
     assert Contents(PortalSettings(tmp_path)).check().is_sound
 
 
+def test_threads_that_bring_the_same_blob_at_once_add_it_once(contents: Contents) -> None:
+    barrier = threading.Barrier(4)
+
+    def bring() -> None:
+        for number in range(30):
+            barrier.wait()
+            contents.blobs.add(bytes([number]) * 10)
+
+    threads = [threading.Thread(target=bring) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert contents.blobs.space.used_bytes == 300
+
+
 def test_two_processes_write_the_same_blobs_at_once(contents: Contents, tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     writers = [subprocess.Popen(command) for _ in range(3)]
@@ -277,6 +294,15 @@ def test_a_check_puts_aside_what_is_not_a_whole_blob(
     assert report.blobs == (1 if change == "stray" else 0)
     assert contents.check().is_sound
     assert len(list((tmp_path / "quarantine").iterdir())) == 1
+
+
+def test_a_check_leaves_folders_of_others_alone(contents: Contents, tmp_path: Path) -> None:
+    foreign = tmp_path / "blobs" / "uploads" / "notes.txt"
+    foreign.parent.mkdir()
+    foreign.write_text("not ours")
+    assert contents.check().is_sound
+    assert foreign.read_text() == "not ours"
+    assert contents.blobs.stored_bytes() == 0
 
 
 def test_memory_stays_flat(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -17,11 +18,12 @@ def test_rooms_import_only_what_is_below_them() -> None:
 
 
 def test_every_room_is_under_the_import_contract() -> None:
-    listed = (ROOT / "pyproject.toml").read_text()
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    layers = " | ".join(settings["tool"]["importlinter"]["contracts"][0]["layers"]).split(" | ")
     rooms = [path.parent.name for path in (ROOT / "platformless").glob("*/__init__.py")]
     assert rooms
     for room in rooms:
-        assert f'"platformless.{room}"' in listed, room
+        assert f"platformless.{room}" in layers, room
 
 
 def test_verification_loads_no_prover() -> None:

@@ -26,6 +26,7 @@ from .scratch import Scratch, ScratchFile, disk_errors, move, sync_folder
 from .space import Space
 
 CHUNK_BYTES = 1 << 20
+_SHARD = re.compile("[0-9a-f]{2}")
 _HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -151,15 +152,16 @@ class BlobStore:
         return self._folder / digits[:2] / digits[2:]
 
     def files(self) -> Iterator[tuple[BlobHash | None, Path]]:
-        """Every file with the hash that its name promises; None for a name that is no hash."""
+        """Every file in a folder of blobs, with the hash that its name promises; None for a name
+        that is no hash. Other folders are not ours to look into."""
         with disk_errors():
-            shards = sorted(path for path in self._folder.iterdir() if path.is_dir())
+            shards = sorted(path for path in self._folder.iterdir() if _SHARD.fullmatch(path.name))
         for shard in shards:
             with disk_errors(), os.scandir(shard) as entries:
                 names = sorted(entry.name for entry in entries if entry.is_file())
             for name in names:
                 digits = shard.name + name
-                is_hash = len(shard.name) == 2 and _HASH.fullmatch(digits) is not None
+                is_hash = _HASH.fullmatch(digits) is not None
                 yield (BlobHash.from_hex(digits) if is_hash else None), shard / name
 
     def stored_bytes(self) -> int:

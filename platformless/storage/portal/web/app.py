@@ -17,7 +17,6 @@ from ....errors import PlatformlessError
 from ..contents import Contents
 from .access import Access
 from .blobs import BlobEndpoints
-from .bodies import Draining
 from .paths import PathEndpoints
 from .registry import RegistryEndpoints
 from .replies import error_reply, failed, json_reply, no_endpoint, nobody_listens
@@ -64,7 +63,6 @@ def portal_app(contents: Contents) -> Starlette:
                 allow_headers=["*"],
                 expose_headers=_VISIBLE_HEADERS,
             ),
-            Middleware(Draining),
         ],
         exception_handlers={
             PlatformlessError: error_reply,

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import ParamSpec, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import BadRequest, BodyStalled, BodyTooLarge
 from ..blobs import CHUNK_BYTES
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_DRAINED_BYTES = 8 << 20
-_DRAIN_SECONDS = 5
-_CLOSE = (b"connection", b"close")
 
 
 class Interrupted(Exception):
@@ -125,40 +120,3 @@ def natural(name: str, text: str | None) -> int:
     if text is None or not (text.isascii() and text.isdigit() and len(text) < 20):
         raise BadRequest(f"the header {name}", expected="a number", got=repr(text))
     return int(text)
-
-
-class Draining:
-    """Middleware: reads the rest of a short body before a refusal is sent. A client that is
-    still sending when the connection closes may never see the answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
-            await self._app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        is_over = b"expect" in headers or int(headers.get(b"content-length", 0)) > _DRAINED_BYTES
-
-        async def watched_receive() -> Message:
-            nonlocal is_over
-            message = await receive()
-            is_over = is_over or not message.get("more_body", False)
-            return message
-
-        async def draining_send(message: Message) -> None:
-            is_start = message["type"] == "http.response.start"
-            # A client that fell silent is not waited for again.
-            if is_start and not is_over and _CLOSE not in message["headers"]:
-                await drain()
-            await send(message)
-
-        async def drain() -> None:
-            left = _DRAINED_BYTES
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DRAIN_SECONDS):
-                    while left > 0 and not is_over:
-                        left -= len((await watched_receive()).get("body", b""))
-
-        await self._app(scope, watched_receive, draining_send)
