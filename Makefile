@@ -5,7 +5,7 @@ CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platf
 export PLATFORMLESS_CACHE := $(CACHE)
 export UV_CACHE_DIR ?= $(CACHE)/uv
 
-.PHONY: help demo test check setup prover prover-cuda contracts contracts-update interop guest guest-update bench bench-sender vectors lock
+.PHONY: help demo test check setup prover prover-cuda contracts contracts-update interop guest guest-update bench bench-sender bench-storage vectors lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -56,6 +56,9 @@ bench: setup prover ## measure proofs of 100 to 16,000 tokens (3 minutes)
 
 bench-sender: setup contracts ## measure the transaction sender and soak it (1 minute)
 	$(PYTHON) -m benchmarks.sender
+
+bench-storage: setup ## measure uploads and verified downloads (4 minutes)
+	$(PYTHON) -m benchmarks.storage
 
 vectors: setup ## write the vectors that Python and Rust share
 	$(PYTHON) -m tests.vectors.make
