@@ -1,0 +1,155 @@
+"""The node's settings, from the environment and from `.env`, under the deployment guide's names.
+
+A name that is no longer used is refused with the one to use. Secrets are never shown: not in
+`repr`, not in errors.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from coincurve import PrivateKey
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from ..chain.networks import BASE_SEPOLIA, Network, network_from
+from ..protocol.digests import Address
+from ..protocol.signatures import address_of_key
+from .errors import DeprecatedSetting, LooseSecretFile, MissingSetting, WrongSetting
+
+_KEY_BYTES = 32
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+RENAMED = {
+    "NODE_PRIVATE_KEY": "HOST_PRIVATE_KEY",
+    "AUTH_SERVICE_URL": "nothing: clients prove themselves to the node",
+    "ENABLE_PROOFS": "nothing: proofs are always made",
+    "S5_SEED_PHRASE": "S5_PORTAL_URL and S5_PORTAL_TOKEN",
+    "BASE_SEPOLIA_RPC_URL": "RPC_URL",
+    "CONTRACT_JOB_MARKETPLACE_FAB_WITH_S5": "JOB_MARKETPLACE_FAB_WITH_S5_ADDRESS",
+}
+"""Names that other versions of a node read, and what stands in their place."""
+
+_ALIASES = {
+    "NODE_REGISTRY_FAB_ADDRESS": "CONTRACT_NODE_REGISTRY",
+    "JOB_MARKETPLACE_FAB_WITH_S5_ADDRESS": "CONTRACT_JOB_MARKETPLACE",
+}
+"""The guide's names of contracts, and the names that clients and `dev-chain` use for them."""
+
+
+class NodeSettings(BaseModel):
+    """What an operator sets. Field names are the variables' in lower case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host_private_key: SecretStr
+    """The host's account: receives sessions, signs deltas, pays gas. 32 bytes in hex."""
+    rpc_url: str = BASE_SEPOLIA.rpc_urls[0]
+    """Several with commas, the preferred one first."""
+    chain_id: int = Field(default=BASE_SEPOLIA.chain_id, gt=0)
+    model_path: Path | None = None
+    """A GGUF file; the packaged test model when unset."""
+    gpu_layers: int = Field(default=35, ge=0)
+    p2p_port: int = Field(default=9000, ge=0, le=65535)
+    """Read because the guide sets it; nothing listens there."""
+    api_host: str = "0.0.0.0"  # noqa: S104
+    api_port: int = Field(default=8080, ge=0, le=65535)
+    public_url: str = ""
+    session_key_ttl_seconds: float = Field(default=3600, gt=0)
+    checkpoint_tokens: int = Field(default=1000, ge=100)
+    require_wallet_challenge: bool = False
+    """Whether a client must prove that it is the session's depositor before it is served."""
+    s5_portal_url: str = ""
+    """Several with commas; the embedded portal when unset."""
+    s5_portal_token: SecretStr = SecretStr("")
+    log_level: str = Field(default="info", pattern="^(trace|debug|info|warn|warning|error)$")
+    data_folder: Path = Path("data")
+
+    @property
+    def private_key(self) -> bytes:
+        """32 bytes."""
+        return bytes.fromhex(self.host_private_key.get_secret_value().removeprefix("0x"))
+
+    @property
+    def address(self) -> Address:
+        """The host's account."""
+        return address_of_key(PrivateKey(self.private_key).public_key)
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")
+) -> tuple[NodeSettings, Network]:
+    """Settings and the network that they describe. The environment wins over the file.
+
+    Raises:
+        DeprecatedSetting, MissingSetting, WrongSetting: for what is set, or not.
+        LooseSecretFile: when others may read a file that holds the key.
+    """
+    found: dict[str, str] = {}
+    if env_file is not None and env_file.is_file():
+        in_file = dotenv_values(env_file, interpolate=False)
+        if "HOST_PRIVATE_KEY" in in_file:
+            _require_private(env_file)
+        found |= {name: value for name, value in in_file.items() if value is not None}
+    found |= dict(os.environ if environment is None else environment)
+    for name, instead in RENAMED.items():
+        if name in found:
+            raise DeprecatedSetting(f"{name} is no longer used", expected=instead, got=name)
+    if "LOG_LEVEL" not in found and "RUST_LOG" in found:
+        found["LOG_LEVEL"] = found["RUST_LOG"].split(",")[0].rpartition("=")[2]
+    for name, common in _ALIASES.items():
+        if found.get(name):
+            found[common] = found[name]
+    try:
+        settings = NodeSettings(**_known(found))
+    except ValidationError as error:
+        raise _named(error) from None
+    _require_key(settings)
+    return settings, network_from(found)
+
+
+def _known(found: Mapping[str, str]) -> dict[str, Any]:
+    """The variables that are fields. An empty one counts as unset."""
+    names = {name.upper(): name for name in NodeSettings.model_fields}
+    return {names[name]: value.strip() for name, value in found.items() if name in names and value}
+
+
+def _require_private(path: Path) -> None:
+    mode = path.stat().st_mode
+    if mode & _OTHERS:
+        raise LooseSecretFile(
+            f"{path} holds a private key and others may read it",
+            expected="mode 600",
+            got=f"mode {stat.S_IMODE(mode):03o}",
+        )
+
+
+def _require_key(settings: NodeSettings) -> None:
+    """Checks the key without showing it."""
+    text = settings.host_private_key.get_secret_value().removeprefix("0x")
+    try:
+        key = bytes.fromhex(text)
+        PrivateKey(key)
+        right = len(key) == _KEY_BYTES
+    except ValueError:
+        right = False
+    if not right:
+        raise WrongSetting(
+            "HOST_PRIVATE_KEY is no private key", expected="0x and 64 hex digits", got="not shown"
+        )
+
+
+def _named(error: ValidationError) -> MissingSetting | WrongSetting:
+    """The first thing that is wrong, by its variable; never its value when it is a secret."""
+    first = error.errors(include_url=False)[0]
+    field = str(first["loc"][0])
+    variable = field.upper()
+    if first["type"] == "missing":
+        return MissingSetting(f"{variable} is not set", expected="a value", got="nothing")
+    is_secret = NodeSettings.model_fields[field].annotation is SecretStr
+    got = "not shown" if is_secret else str(first.get("input"))
+    return WrongSetting(f"{variable} cannot be used", expected=str(first["msg"]), got=got)
