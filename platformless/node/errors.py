@@ -1,14 +1,22 @@
 """Errors of the node.
 
 NodeError                    NOD-000
-└── SettingsError            NOD-100
-    ├── MissingSetting       NOD-101   a variable that must be set is not
-    ├── WrongSetting         NOD-102   a variable's value cannot be used
-    ├── DeprecatedSetting    NOD-103   a variable that is no longer read
-    └── LooseSecretFile      NOD-104   a file with a secret that others may read
+├── SettingsError            NOD-100
+│   ├── MissingSetting       NOD-101   a variable that must be set is not
+│   ├── WrongSetting         NOD-102   a variable's value cannot be used
+│   ├── DeprecatedSetting    NOD-103   a variable that is no longer read
+│   └── LooseSecretFile      NOD-104   a file with a secret that others may read
+└── SessionError             NOD-200   a client may not do this; `wire_code` is what it is told
+    ├── SessionKeyMissing    NOD-201   the session has no key, or its time is over
+    ├── ForeignClient        NOD-202   the session belongs to another client
+    ├── ReplayedFrame        NOD-203   a frame that was seen before
+    ├── TooManyFrames        NOD-204   more frames than are remembered against replay
+    └── TooManySessions      NOD-205   more sessions than the node serves
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from ..errors import PlatformlessError
 
@@ -44,3 +52,37 @@ class DeprecatedSetting(SettingsError):
 class LooseSecretFile(SettingsError):
     code = "NOD-104"
     advice = "chmod 600 the file"
+
+
+class SessionError(NodeError):
+    """A client may not do this."""
+
+    code = "NOD-200"
+    wire_code: ClassVar[str] = "SESSION_ERROR"
+
+
+class SessionKeyMissing(SessionError):
+    code = "NOD-201"
+    wire_code = "SESSION_KEY_NOT_FOUND"
+    advice = "begin the session anew"
+
+
+class ForeignClient(SessionError):
+    code = "NOD-202"
+    wire_code = "SESSION_NOT_YOURS"
+
+
+class ReplayedFrame(SessionError):
+    code = "NOD-203"
+    wire_code = "REPLAYED"
+
+
+class TooManyFrames(SessionError):
+    code = "NOD-204"
+    wire_code = "TOO_MANY_MESSAGES"
+    advice = "begin the session anew"
+
+
+class TooManySessions(SessionError):
+    code = "NOD-205"
+    wire_code = "NODE_FULL"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from starlette.types import Message
 
 from platformless.storage.cids import BlobId
-from platformless.storage.errors import PortUnavailable, RangeNotSatisfiable
+from platformless.storage.portal.errors import PortUnavailable, RangeNotSatisfiable
 from platformless.storage.portal.running import EmbeddedPortal
 from platformless.storage.portal.settings import PortalSettings
 from platformless.storage.portal.web.ranges import ByteRange, parse_range

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from platformless.storage.cids import BlobId
-from platformless.storage.errors import BadPath, PathNotFound
 from platformless.storage.portal.contents import Contents
+from platformless.storage.portal.errors import BadPath, PathNotFound
 from platformless.storage.portal.paths import checked
 from platformless.storage.portal.running import EmbeddedPortal
 from platformless.storage.portal.settings import PortalSettings

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platformless.storage.errors import BadEntry, BadSignature, PortalError, StaleRevision
 from platformless.storage.portal.contents import Contents
+from platformless.storage.portal.errors import BadEntry, BadSignature, PortalError, StaleRevision
 from platformless.storage.portal.registry import RegistryEntry
 from platformless.storage.portal.settings import PortalSettings
 from platformless.storage.portal.web.names import from_base64url, to_base64url

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from platformless.storage.cids import BlobHash, BlobId
-from platformless.storage.errors import BlobNotFound, DiskFailed, DiskFull, QuotaExceeded
 from platformless.storage.portal.contents import Contents
+from platformless.storage.portal.errors import BlobNotFound, DiskFailed, DiskFull, QuotaExceeded
 from platformless.storage.portal.settings import PortalSettings
 
 from .portal_process import PortalProcess, send_part, wait_until
@@ -36,7 +36,7 @@ for number in range(40):
 LIMITED_WRITER = """
 import resource, sys
 from pathlib import Path
-from platformless.storage.errors import DiskFull
+from platformless.storage.portal.errors import DiskFull
 from platformless.storage.portal.contents import Contents
 from platformless.storage.portal.settings import PortalSettings
 contents = Contents(PortalSettings(Path(sys.argv[1])))

@@ -21,7 +21,7 @@ from typing import BinaryIO, Self
 from blake3 import blake3
 
 from ..cids import BlobHash, BlobId
-from ..errors import BlobNotFound, BodyTooLarge
+from .errors import BlobNotFound, BodyTooLarge
 from .scratch import Scratch, ScratchFile, disk_errors, move, sync_folder
 from .space import Space
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from ..cids import BlobHash, BlobId
-from ..errors import BadPath, CidError, PathNotFound
+from ..errors import CidError
+from .errors import BadPath, PathNotFound
 from .scratch import Scratch, disk_errors, sync_folder
 
 LONGEST_PATH = 1024

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ...protocol.words import U64_MAX
-from ..errors import BadEntry, BadSignature, EntryNotFound, StaleRevision
+from .errors import BadEntry, BadSignature, EntryNotFound, StaleRevision
 from .scratch import Scratch, disk_errors, exclusive
 
 KEY_TYPE = 0xED

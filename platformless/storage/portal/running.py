@@ -11,8 +11,8 @@ from typing import Self
 
 import uvicorn
 
-from ..errors import PortalError, PortUnavailable
 from .contents import Contents
+from .errors import PortalError, PortUnavailable
 from .settings import PortalSettings
 from .web.app import portal_app
 

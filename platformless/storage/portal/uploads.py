@@ -21,7 +21,8 @@ from pathlib import Path
 import msgspec
 
 from ..cids import BlobHash, BlobId
-from ..errors import (
+from .blobs import BlobStore, hash_of_file
+from .errors import (
     AlreadyStored,
     BodyTooLarge,
     HashMismatch,
@@ -29,7 +30,6 @@ from ..errors import (
     UploadNotFound,
     WrongOffset,
 )
-from .blobs import BlobStore, hash_of_file
 from .scratch import (
     Scratch,
     create_locked,

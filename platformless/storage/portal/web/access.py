@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...errors import Unauthorized
+from ..errors import Unauthorized
 from ..settings import PortalSettings
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...cids import BlobId
-from ...errors import BlobNotFound, DeletionDisabled
 from ..blobs import BlobStore, Incoming
 from ..contents import Contents
+from ..errors import BlobNotFound, DeletionDisabled
 from .access import Access
 from .bodies import body_chunks, content_length, in_thread, pieces
 from .multipart import FileField

@@ -9,8 +9,8 @@ from typing import ParamSpec, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from ...errors import BadRequest, BodyStalled, BodyTooLarge
 from ..blobs import CHUNK_BYTES
+from ..errors import BadRequest, BodyStalled, BodyTooLarge
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

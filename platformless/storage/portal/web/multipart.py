@@ -5,7 +5,7 @@ from __future__ import annotations
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from ...errors import BadRequest
+from ..errors import BadRequest
 
 FIELD = b"file"
 _LONGEST_HEADERS = 16 << 10

@@ -6,7 +6,7 @@ import base64
 import binascii
 
 from ...cids import MULTIHASH_BYTES, BlobHash, BlobId
-from ...errors import BadRequest
+from ..errors import BadRequest
 
 _HASH_TEXTS = {43, 44}  # 32 and 33 bytes in base64url
 

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...errors import BadRequest
 from ..contents import Contents
+from ..errors import BadRequest
 from ..paths import checked
 from .access import Access
 from .blobs import receive_blob

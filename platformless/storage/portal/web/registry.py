@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...errors import BadEntry, BadRequest
 from ..contents import Contents
+from ..errors import BadEntry, BadRequest
 from ..registry import RegistryEntry
 from .access import Access
 from .bodies import in_thread, small_body

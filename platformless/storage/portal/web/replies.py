@@ -11,14 +11,8 @@ from starlette.responses import Response
 
 from ....errors import PlatformlessError
 from ....protocol.errors import ProtocolError
-from ...errors import (
-    BodyStalled,
-    CidError,
-    NoSuchEndpoint,
-    PortalError,
-    RangeNotSatisfiable,
-    Unauthorized,
-)
+from ...errors import CidError
+from ..errors import BodyStalled, NoSuchEndpoint, PortalError, RangeNotSatisfiable, Unauthorized
 
 
 def json_reply(

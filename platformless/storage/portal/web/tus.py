@@ -20,8 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...cids import BlobHash
-from ...errors import BadRequest, UnsupportedTusVersion, UploadLocked, WrongContentType
 from ..contents import Contents
+from ..errors import BadRequest, UnsupportedTusVersion, UploadLocked, WrongContentType
 from ..uploads import Upload
 from .access import Access
 from .bodies import Interrupted, body_chunks, content_length, in_thread, natural, pieces
