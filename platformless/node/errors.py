@@ -11,7 +11,12 @@ NodeError                    NOD-000
     ├── ForeignClient        NOD-202   the session belongs to another client
     ├── ReplayedFrame        NOD-203   a frame that was seen before
     ├── TooManyFrames        NOD-204   more frames than are remembered against replay
-    └── TooManySessions      NOD-205   more sessions than the node serves
+    ├── TooManySessions      NOD-205   more sessions than the node serves
+    ├── JobNotFound          NOD-211   the chain has no such job
+    ├── JobNotActive         NOD-212   the job is over
+    ├── ForeignHost          NOD-213   the job is another host's
+    ├── ModelNotServed       NOD-214   the job is for a model that is not served here
+    └── DepositUsedUp        NOD-215   the job's deposit pays for nothing more
 """
 
 from __future__ import annotations
@@ -86,3 +91,29 @@ class TooManyFrames(SessionError):
 class TooManySessions(SessionError):
     code = "NOD-205"
     wire_code = "NODE_FULL"
+
+
+class JobNotFound(SessionError):
+    code = "NOD-211"
+    wire_code = "JOB_NOT_FOUND"
+
+
+class JobNotActive(SessionError):
+    code = "NOD-212"
+    wire_code = "JOB_NOT_ACTIVE"
+
+
+class ForeignHost(SessionError):
+    code = "NOD-213"
+    wire_code = "WRONG_HOST"
+
+
+class ModelNotServed(SessionError):
+    code = "NOD-214"
+    wire_code = "MODEL_NOT_SERVED"
+
+
+class DepositUsedUp(SessionError):
+    code = "NOD-215"
+    wire_code = "DEPOSIT_USED_UP"
+    advice = "open another session"

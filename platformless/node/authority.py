@@ -1,0 +1,104 @@
+"""Session authority: whether the chain says that this host may serve a session, and be paid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..chain.connection import Chain
+from ..chain.errors import UnknownSession
+from ..chain.marketplace import Marketplace
+from ..chain.model_registry import ModelRegistry
+from ..chain.session import MarketplaceRules, Session, SessionStatus
+from ..protocol.digests import Address, ModelId, WeightsRoot
+from ..protocol.terms import SessionTerms
+from .errors import (
+    DepositUsedUp,
+    ForeignHost,
+    JobNotActive,
+    JobNotFound,
+    ModelNotServed,
+)
+from .metering import ClaimRules
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedSession:
+    """A session that this host may serve."""
+
+    session: Session
+    model_id: ModelId
+    rules: MarketplaceRules
+    tokens_per_second: int
+    """How fast the chain lets this model's tokens be claimed."""
+
+    def terms(self, chain_id: int, marketplace: Address, weights_root: WeightsRoot) -> SessionTerms:
+        """What the session's header and claims say in public."""
+        return SessionTerms(
+            chain_id=chain_id,
+            marketplace=marketplace,
+            session_id=self.session.id,
+            host=self.session.host,
+            client=self.session.client,
+            model_id=self.model_id,
+            weights_root=weights_root,
+            price=self.session.price.per_thousand_tokens,
+        )
+
+    def claim_rules(self) -> ClaimRules:
+        return ClaimRules(
+            minimum_claim=self.rules.minimum_claim,
+            proof_interval=self.session.proof_interval,
+            affordable=self.session.price.affordable(self.session.deposit),
+        )
+
+
+class SessionAuthority:
+    """Asks the chain about sessions.
+
+    Args:
+        models: The models that this host serves, by their ids on chain.
+    """
+
+    def __init__(self, chain: Chain, host: Address, models: frozenset[ModelId]) -> None:
+        self._host = host
+        self._models = models
+        self._marketplace = Marketplace(chain)
+        self._registry = ModelRegistry(chain)
+
+    async def admit(self, session_id: int) -> AdmittedSession:
+        """Reads a session and decides.
+
+        Raises:
+            JobNotFound, JobNotActive, ForeignHost, ModelNotServed, DepositUsedUp: why not.
+            RpcError: when the chain cannot be asked.
+        """
+        try:
+            session = await self._marketplace.session(session_id)
+        except UnknownSession as error:
+            raise JobNotFound(
+                "no such job on chain", expected="the id of a job", got=session_id
+            ) from error
+        if session.status is not SessionStatus.ACTIVE:
+            raise JobNotActive(
+                f"job {session_id} is over", expected="active", got=session.status.name.lower()
+            )
+        if session.host != self._host:
+            raise ForeignHost(
+                f"job {session_id} is another host's", expected=self._host, got=session.host
+            )
+        model_id = await self._marketplace.model_of(session_id)
+        if model_id not in self._models:
+            raise ModelNotServed(
+                f"job {session_id} is for a model that is not served here",
+                expected=" or ".join(map(str, sorted(self._models, key=str))),
+                got=model_id,
+            )
+        if session.tokens_left == 0:
+            raise DepositUsedUp(
+                f"the deposit of job {session_id} is used up",
+                expected="tokens left",
+                got=f"{session.tokens_proven} tokens proven",
+            )
+        rules = await self._marketplace.rules()
+        rate = await self._registry.rate_limit(model_id)
+        return AdmittedSession(session, model_id, rules, rate)

@@ -1,0 +1,142 @@
+"""Metering: a session's transcript as it is streamed, and where its checkpoints are cut.
+
+Pure: what is stored and when is the ledger's business. Billed are completion tokens that were
+streamed, counted by token. A checkpoint is cut only where the contract will take its claim; it is
+never padded: what does not reach the minimum waits for the next one, or ends unclaimed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..protocol.delta import Delta, Message
+from ..protocol.digests import ProofHash
+from ..protocol.header import SessionHeader
+from ..protocol.transcript import Entry, Kind, State, Tokens
+from ..protocol.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRules:
+    """What the marketplace asks of this session's claims, in tokens."""
+
+    minimum_claim: Tokens
+    proof_interval: Tokens
+    """The first claim of a session must reach this."""
+    affordable: Tokens
+    """All that the deposit pays for."""
+
+    def smallest_next(self, claimed: Tokens) -> Tokens:
+        """The smallest claim that the contract takes after so many claimed tokens."""
+        if claimed == 0:
+            return Tokens(max(self.minimum_claim, self.proof_interval))
+        return self.minimum_claim
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A checkpoint: what is proven, and the conversation that is published with it."""
+
+    window: Window
+    delta: Delta
+    """Names no proof yet; the window carries its digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A session's transcript so far. Every change gives a new value."""
+
+    header: SessionHeader
+    rules: ClaimRules
+    state: State
+    checkpoint: int = 0
+    """Number of the next checkpoint."""
+    before: State | None = None
+    """State at the last cut; None at the start."""
+    pending: tuple[Entry, ...] = ()
+    """Entries since then."""
+    messages: tuple[Message, ...] = ()
+
+    @classmethod
+    def start(cls, header: SessionHeader, rules: ClaimRules) -> Meter:
+        return cls(header, rules, State.initial(header))
+
+    @property
+    def claimed(self) -> Tokens:
+        """Completion tokens in checkpoints that were cut."""
+        return self._before.tokens
+
+    @property
+    def unclaimed(self) -> Tokens:
+        """Completion tokens since the last cut."""
+        return Tokens(self.state.tokens - self.claimed)
+
+    @property
+    def tokens_left(self) -> Tokens:
+        """What the deposit still pays for."""
+        return Tokens(max(0, self.rules.affordable - self.state.tokens))
+
+    def add(self, entry: Entry, message: Message | None = None) -> Meter:
+        """The transcript with one more entry, and what it adds to the conversation. A message that
+        goes on with a partial one of the assistant is joined to it.
+
+        Raises:
+            TranscriptError: when the transcript has ended.
+        """
+        messages = self.messages if message is None else _joined(self.messages, message)
+        return replace(
+            self,
+            state=self.state.append(self.header, entry),
+            pending=(*self.pending, entry),
+            messages=messages,
+        )
+
+    def can_cut(self) -> bool:
+        """Whether the contract would take a claim of what is pending."""
+        return self.unclaimed >= self.rules.smallest_next(self.claimed)
+
+    def is_due(self, checkpoint_tokens: Tokens) -> bool:
+        """Whether a checkpoint should be cut in the middle of a session."""
+        return self.unclaimed >= checkpoint_tokens and self.can_cut()
+
+    def cut(self) -> tuple[Cut, Meter]:
+        """The next checkpoint, and the meter after it.
+
+        Raises:
+            WindowError: when nothing is pending.
+        """
+        messages = self.messages
+        window = Window(self.header, self.checkpoint, self._before, self.pending)
+        delta = Delta(
+            session_id=self.header.terms.session_id,
+            checkpoint=self.checkpoint,
+            proof_hash=ProofHash.zero(),
+            tokens_before=window.before.tokens,
+            tokens_after=window.after.tokens,
+            salt=self.header.salt,
+            messages=messages,
+        )
+        after = replace(
+            self,
+            checkpoint=self.checkpoint + 1,
+            before=self.state,
+            pending=(),
+            messages=(),
+        )
+        return Cut(replace(window, delta_digest=delta.digest()), delta), after
+
+    def end(self) -> Meter:
+        """The transcript with its end, if it has none; nothing may follow."""
+        return self if self.state.last_kind is Kind.END else self.add(Entry(Kind.END))
+
+    @property
+    def _before(self) -> State:
+        return self.before or State.initial(self.header)
+
+
+def _joined(messages: tuple[Message, ...], message: Message) -> tuple[Message, ...]:
+    last = messages[-1] if messages else None
+    if last is not None and last.partial and last.role == message.role == "assistant":
+        joined = replace(last, content=last.content + message.content, partial=message.partial)
+        return (*messages[:-1], joined)
+    return (*messages, message)
