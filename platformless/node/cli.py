@@ -41,6 +41,25 @@ def dev_chain(
     guarded(_PROGRAM, "dev-chain", as_json, run)
 
 
+@app.command("model-info")
+def model_info(
+    file: Annotated[Path, typer.Argument(metavar="FILE.gguf")],
+    repository: Annotated[
+        str | None,
+        typer.Option("--repository", help="OWNER/NAME where it is published: half of its id."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a model file is called: SHA-256, weights root, id on chain."""
+
+    def run(output: Output) -> None:
+        from .model_info import show_model_info
+
+        show_model_info(output, file, repository)
+
+    guarded(_PROGRAM, "model-info", as_json, run)
+
+
 PortalUrls = Annotated[
     list[str],
     typer.Option("--portal", envvar="S5_PORTAL_URL", help="S5 portal; several times for several."),
