@@ -15,13 +15,15 @@ ChainError                      CHN-000
 │   ├── TransactionReverted     CHN-305   permanent     mined, and reverted; the key is spent
 │   ├── OutboxOfAnotherChain    CHN-306   permanent     the outbox belongs to another chain
 │   ├── NonceUnclear            CHN-307   retry later   who used a nonce cannot be found out
-│   └── OutboxUnavailable       CHN-308   retry later   the outbox file cannot be read or written
+│   ├── OutboxUnavailable       CHN-308   retry later   the outbox file cannot be read or written
+│   └── SenderClosed            CHN-309   retry later   the sender was closed meanwhile
 ├── ValueNotOnChain             CHN-400
 │   ├── UnknownSession          CHN-401   permanent     no session has this id
 │   ├── UnknownName             CHN-402   permanent     no network or token is so called
 │   ├── MixedTokens             CHN-403   permanent     amounts of different tokens
 │   └── UnreadableAnswer        CHN-404   permanent     a contract's answer does not decode
 ├── EventRangeRefused           CHN-500   retry later   one block's events are too many
+├── ChainMoved                  CHN-501   retry later   the chain changed while it was read
 └── DevChainError               CHN-600
     ├── AnvilNotFound           CHN-601   permanent     no anvil binary
     └── AnvilFailed             CHN-602   permanent     anvil ended or did not start
@@ -156,6 +158,11 @@ class OutboxUnavailable(SenderError):
     advice = "check the outbox's disk: space, permissions, and that it is a local file system"
 
 
+class SenderClosed(SenderError):
+    code = "CHN-309"
+    disposition = Disposition.RETRY_LATER
+
+
 class ValueNotOnChain(ChainError):
     """What was asked for is not on the chain."""
 
@@ -183,6 +190,12 @@ class EventRangeRefused(ChainError):
     code = "CHN-500"
     disposition = Disposition.RETRY_LATER
     advice = "add an RPC address with larger limits"
+
+
+class ChainMoved(ChainError):
+    code = "CHN-501"
+    disposition = Disposition.RETRY_LATER
+    advice = "read again; if it goes on, use one RPC address instead of several"
 
 
 class DevChainError(ChainError):

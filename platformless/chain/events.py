@@ -13,13 +13,14 @@ from typing import Any
 
 from ..protocol.digests import Address, ModelId, ProofHash
 from ..protocol.transcript import Tokens
-from .connection import Chain
+from .connection import LATEST, Chain
 from .contract import decode_event, event_topic
-from .errors import EventRangeRefused, RpcRefused
+from .errors import ChainMoved, EventRangeRefused, RpcRefused
 from .money import Amount, Token
 from .session import Session
 
 _CONTRACT = "JobMarketplace"
+_ATTEMPTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class Place:
     log_index: int
     transaction_hash: str
     block_hash: str
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return self.block_number, self.log_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +131,24 @@ class SessionEvents:
 
         Raises:
             EventRangeRefused: when the node does not serve even one block's events.
+            ChainMoved: when a reorg or a lagging node kept it from being read as a whole.
         """
-        first = await self.block_at(session.started_at)
         topics = [list(self._names), "0x" + session.id.to_bytes(32, "big").hex()]
-        found = [
-            self._event(log, session.deposit.token)
-            async for log in self._logs(topics, first, last_block)
-        ]
-        return sorted(found, key=lambda event: (event.place.block_number, event.place.log_index))
+        for _ in range(_ATTEMPTS):
+            end = await self._chain.block(LATEST if last_block is None else last_block)
+            if end is None:
+                continue
+            first = await self.block_at(session.started_at)
+            logs = [log async for log in self._logs(topics, first, end.number)]
+            again = await self._chain.block(end.number)
+            if again is not None and again.hash == end.hash:
+                found = [self._event(log, session.deposit.token) for log in logs]
+                return sorted(found, key=lambda item: item.place.order)
+        raise ChainMoved(
+            f"the chain changed while the events of session {session.id} were read",
+            expected="the same last block before and after",
+            got=f"another one, {_ATTEMPTS} times",
+        )
 
     async def proofs(
         self, session: Session, *, last_block: int | None = None
@@ -155,10 +170,7 @@ class SessionEvents:
                 high = middle
         return low
 
-    async def _logs(
-        self, topics: list[Any], first: int, last: int | None
-    ) -> AsyncIterator[dict[str, Any]]:
-        end = last if last is not None else (await self._chain.head()).number
+    async def _logs(self, topics: list[Any], first: int, end: int) -> AsyncIterator[dict[str, Any]]:
         size = self._limits.first
         while first <= end:
             to = min(end, first + size - 1)

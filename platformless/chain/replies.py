@@ -22,6 +22,11 @@ _RATE_WORDS = re.compile(
     r"rate.?limit|too many requests|throttl|request limit|compute units|exceeded.*per second",
     re.IGNORECASE,
 )
+_BEHIND_WORDS = re.compile(
+    r"header not found|missing trie node|block not found|state .*(pruned|not available)",
+    re.IGNORECASE,
+)
+"""What pruned and lagging nodes say: another endpoint may know the block."""
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _DATA = re.compile(r"0x([0-9a-fA-F]{2})*")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -67,11 +72,13 @@ def _refusal(method: str, error: Any) -> EndpointFault | ChainError:
     code, message, data = error.get("code"), str(error.get("message", "")), error.get("data")
     if not isinstance(code, int):
         return EndpointFault(f"{method} failed without a code: {message[:60]!r}")
+    if code == _REVERTED or "execution reverted" in message.lower():
+        return refusal_of(_revert_data(data), message)
     limited = code == _LIMIT_EXCEEDED and method != "eth_getLogs"
     if code == _TOO_MANY_REQUESTS or limited or _RATE_WORDS.search(message):
         return EndpointFault(f"rate limit: {message[:60]}")
-    if code == _REVERTED or "execution reverted" in message.lower():
-        return refusal_of(_revert_data(data), message)
+    if method != "eth_getLogs" and _BEHIND_WORDS.search(message):
+        return EndpointFault(f"does not have the block: {message[:60]}")
     return RpcRefused(message, rpc_code=code, data=data)
 
 

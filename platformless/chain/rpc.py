@@ -17,12 +17,13 @@ import aiohttp
 import msgspec
 
 from ..retrying import Backoff, rest_asked
-from .errors import EndpointsUnavailable, WrongChain
+from .errors import ChainError, EndpointsUnavailable, WrongChain
 from .replies import EndpointFault, read_reply
 
 _log = logging.getLogger(__name__)
 _SERVER_ERROR = 500
-_TOO_MANY_REQUESTS = 429
+_NOT_FOR_US = (401, 402, 403, 429)
+"""HTTP statuses with which a provider turns a customer away, whatever it writes beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,12 @@ class RpcSettings:
 class _Endpoint:
     url: str
     failures: int = 0
+    rested_at: float = 0.0
     resting_until: float = 0.0
     last_fault: str = ""
+    checked: bool = True
+    """Whether nothing speaks against its chain id: a connection that ended in a failure before it
+    was checked does."""
     foreign_chain_id: int | None = None
     next_id: int = field(default=1)
 
@@ -86,10 +91,11 @@ class RpcEndpoints:
         deadline = time.monotonic() + self.settings.patience_seconds
         while True:
             endpoint = await self._next_endpoint(method, deadline)
+            began = time.monotonic()
             try:
                 result = await self._ask(endpoint, method, params)
             except EndpointFault as fault:
-                self._rest(endpoint, fault)
+                self._rest(endpoint, fault, began)
             else:
                 endpoint.failures = 0
                 return result
@@ -125,8 +131,11 @@ class RpcEndpoints:
             got="; ".join(f"{end.url}: {end.last_fault or 'slow'}" for end in self._endpoints),
         )
 
-    def _rest(self, endpoint: _Endpoint, fault: EndpointFault) -> None:
-        endpoint.failures += 1
+    def _rest(self, endpoint: _Endpoint, fault: EndpointFault, began: float) -> None:
+        """Requests that failed together count once."""
+        if began >= endpoint.rested_at:
+            endpoint.failures += 1
+        endpoint.rested_at = time.monotonic()
         rest = fault.rest_seconds
         if rest is None:
             rest = self.settings.backoff.rest_seconds(endpoint.failures)
@@ -135,15 +144,24 @@ class RpcEndpoints:
         _log.warning("%s rests %.1f s: %s", endpoint.url, rest, fault.reason)
 
     async def _ask(self, endpoint: _Endpoint, method: str, params: tuple[Any, ...]) -> Any:
-        if endpoint.foreign_chain_id is not None:
+        if not endpoint.checked:
             await self._check_chain(endpoint)
         noted = _Noted()
-        result = await self._post(endpoint, method, params, noted)
+        try:
+            result = await self._post(endpoint, method, params, noted)
+        except ChainError:
+            if noted.connected:
+                await self._check_chain(endpoint)
+            raise
+        except EndpointFault:
+            endpoint.checked = endpoint.checked and not noted.connected
+            raise
         if noted.connected:
             await self._check_chain(endpoint)
         return result
 
     async def _check_chain(self, endpoint: _Endpoint) -> None:
+        endpoint.checked = False
         chain_id = int(await self._post(endpoint, "eth_chainId", (), _Noted()), 16)
         if chain_id != self.chain_id:
             endpoint.foreign_chain_id = chain_id
@@ -152,6 +170,7 @@ class RpcEndpoints:
                 rest_seconds=self.settings.patience_seconds + 1,
             )
         endpoint.foreign_chain_id = None
+        endpoint.checked = True
 
     async def _post(
         self, endpoint: _Endpoint, method: str, params: tuple[Any, ...], noted: _Noted
@@ -171,7 +190,7 @@ class RpcEndpoints:
                 status, content = answer.status, await answer.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise EndpointFault(f"{type(error).__name__} {error}".strip()) from error
-        if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR:
+        if status in _NOT_FOR_US or status >= _SERVER_ERROR:
             raise EndpointFault(f"HTTP {status}", rest_seconds=rest_asked(answer.headers))
         return read_reply(method, request_id, status, content)
 

@@ -13,10 +13,12 @@ from aiohttp import web
 from platformless.chain.connection import Chain
 from platformless.chain.errors import EndpointsUnavailable, RpcRefused, WrongChain
 from platformless.chain.rpc import RpcSettings
+from platformless.retrying import Backoff
 
 from .bare import IMPATIENT, BareChain
 from .faulty import Fault, FaultyNode, for_method, reply, silence, text
 
+PATIENT = RpcSettings(request_seconds=1, patience_seconds=30, backoff=Backoff(0.05, 15))
 DOWN = "http://127.0.0.1:9"
 
 
@@ -73,7 +75,7 @@ async def test_an_endpoint_that_recovers_is_used_again(bare: BareChain, node: Fa
     node.fault = text("", status=502)
     async with connect(bare, node.url) as chain:
         asking = asyncio.create_task(chain.head())
-        while node.asked["eth_getBlockByNumber"] < 2:
+        while node.asked.total() < 2:
             await asyncio.sleep(0.01)
         node.fault = None
         assert (await asking).number == 0
@@ -99,6 +101,58 @@ async def test_the_chain_id_is_checked_on_every_connection(
         await node.open()
         await chain.head()
         assert node.asked["eth_chainId"] > checks
+
+
+async def test_an_error_of_another_chain_is_not_believed_either(
+    bare: BareChain, node: FaultyNode
+) -> None:
+    """What comes first on a connection may be an error; the chain id is asked all the same."""
+    node.fault = for_method("eth_chainId", reply(result="0x1"))
+    async with connect(bare, node.url) as chain:
+        with pytest.raises(WrongChain):
+            await chain.command("no_such_method")
+        with pytest.raises(WrongChain):
+            await chain.nonce(bare.address)
+
+
+async def test_a_connection_that_failed_at_first_is_checked_before_it_is_used(
+    bare: BareChain, node: FaultyNode
+) -> None:
+    async def fail_once_then_be_another_chain(call: dict[str, object]) -> web.Response | None:
+        if call["method"] == "eth_chainId":
+            return await reply(result="0x1")(call)
+        return web.Response(status=503) if node.asked.total() == 1 else None
+
+    node.fault = fail_once_then_be_another_chain
+    async with connect(bare, node.url) as chain:
+        with pytest.raises(WrongChain):
+            await chain.nonce(bare.address)
+
+
+async def test_a_customer_who_is_turned_away_goes_to_the_next_endpoint(
+    bare: BareChain, node: FaultyNode
+) -> None:
+    denied = '{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"Must be authenticated!"}}'
+    node.fault = text(denied, status=401)
+    async with connect(bare, node.url, bare.url) as chain:
+        assert (await chain.head()).number == 0
+
+
+async def test_a_node_that_lacks_a_block_is_passed_over(bare: BareChain, node: FaultyNode) -> None:
+    error = {"code": -32000, "message": "missing trie node 5ab1 (path )"}
+    node.fault = for_method("eth_getTransactionCount", reply(error=error))
+    async with connect(bare, node.url, bare.url) as chain:
+        assert await chain.nonce(bare.address) == 0
+
+
+async def test_failures_at_the_same_time_count_once(bare: BareChain, node: FaultyNode) -> None:
+    node.fault = text("", status=502)
+    async with connect(bare, node.url, settings=PATIENT) as chain:
+        asking = [asyncio.create_task(chain.head()) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        node.fault = None
+        async with asyncio.timeout(2):
+            await asyncio.gather(*asking)
 
 
 async def test_an_endpoint_of_another_chain_is_passed_over(

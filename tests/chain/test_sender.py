@@ -7,17 +7,21 @@ from dataclasses import replace
 
 import pytest
 
+from platformless.chain.connection import ContractCall
 from platformless.chain.errors import (
+    ContractRefused,
     Disposition,
     FeesAboveCap,
     InsufficientFunds,
     NotConfirmedYet,
     OutboxKeyReused,
     OutboxOfAnotherChain,
+    SenderClosed,
 )
 from platformless.chain.sending.entry import State
 from platformless.chain.sending.fees import GWEI, FeePolicy
 from platformless.chain.sending.sender import Confirmed, TransactionSender
+from platformless.protocol.digests import Address
 
 from .bare import QUICK, RECIPIENT, BareChain, foreign, payment
 
@@ -245,3 +249,30 @@ async def test_a_key_nobody_sent_cannot_be_waited_for(bare: BareChain) -> None:
         with pytest.raises(KeyError):
             await sender.wait("never")
     assert bare.address != RECIPIENT
+
+
+async def test_a_key_that_another_task_has_sent_is_not_called_refused(bare: BareChain) -> None:
+    """The second task's question to the node fails; by then the first has sent the transaction."""
+    async with bare.sender() as sender:
+        asked = asyncio.Event()
+
+        async def refuse_when_sent(_call: ContractCall, _sender: Address) -> int:
+            asked.set()
+            await until(sender, "a", State.MINED)
+            raise ContractRefused("too late")
+
+        first = bare.chain.estimate_gas
+        bare.chain.estimate_gas = refuse_when_sent  # type: ignore[method-assign, assignment]
+        second = asyncio.create_task(sender.submit("a", payment(5)))
+        await asked.wait()
+        bare.chain.estimate_gas = first  # type: ignore[method-assign]
+        sent = await sender.submit("a", payment(5))
+        assert (await second).offers[0].hash == sent.offers[0].hash
+
+
+async def test_a_closed_sender_says_so(bare: BareChain) -> None:
+    async with bare.sender() as sender:
+        await sender.submit("a", payment(5))
+    for work in (sender.submit("b", payment(6)), sender.wait("a")):
+        with pytest.raises(SenderClosed):
+            await work

@@ -14,7 +14,7 @@ from platformless.engine.model import packaged_model
 from .answers import SETTINGS
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing of a user's cache is read or written."""
     with pytest.MonkeyPatch.context() as patch:
@@ -27,7 +27,7 @@ def model_path() -> Path:
     return packaged_model()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engine() -> Iterator[Engine]:
     """Four sequences of 512 tokens; idle between tests."""
     engine = Engine.open(SETTINGS)

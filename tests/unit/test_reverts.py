@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from platformless.chain.refusals import (
     NotAuthorised,
     NotTheHost,
     PriceRefused,
+    SettingRefused,
 )
+from platformless.chain.replies import read_reply
 from platformless.chain.reverts import NO_REASON, reason_of, refusal_for, refusal_of
 from platformless.protocol.digests import keccak256
 
@@ -85,6 +88,13 @@ def test_a_text_that_speaks_of_the_dispute_window_is_one() -> None:
     refused = refusal_of(text("Still within the dispute window"))
     assert isinstance(refused, DisputeWindowOpen)
     assert refused.disposition is Disposition.WAIT_UNTIL
+
+
+def test_a_revert_that_speaks_of_a_rate_limit_is_still_a_revert() -> None:
+    reverted = {"code": 3, "message": "execution reverted: Invalid rate limit", "data": "0x"}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "error": reverted}).encode()
+    with pytest.raises(SettingRefused):
+        read_reply("eth_call", 1, 200, body)
 
 
 def test_an_unknown_text_is_kept() -> None:

@@ -28,6 +28,7 @@ from ..errors import (
     InsufficientFunds,
     NotConfirmedYet,
     RpcRefused,
+    SenderClosed,
     TransactionReverted,
     UnreadableAnswer,
 )
@@ -84,6 +85,7 @@ class TransactionSender:
         self._waiting: dict[str, set[asyncio.Future[Entry]]] = {}
         self._wake = asyncio.Event()
         self._prices: tuple[float, GasPrices] | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         chain_id = self.chain.network.chain_id
@@ -97,8 +99,9 @@ class TransactionSender:
         except BaseException:
             self._thread.shutdown()
             raise
-        lock = f"{self._outbox_path.name}.{chain_id}.{self.address.value.hex()}.lock"
-        self._leadership = FileLock(self._outbox_path.with_name(lock))
+        path = self._outbox_path.resolve()
+        lock = f"{path.name}.{chain_id}.{self.address.value.hex()}.lock"
+        self._leadership = FileLock(path.with_name(lock))
         self._keeper = Keeper(
             self.chain, self._account, self.outbox, self.settings, self._in_thread
         )
@@ -116,6 +119,7 @@ class TransactionSender:
     async def close(self) -> None:
         """Stops keeping the outbox. What is under way stays in it; `send` and `wait` that are
         still waiting are cancelled."""
+        self._closed = True
         self._keeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._keeping
@@ -123,7 +127,8 @@ class TransactionSender:
             for future in futures:
                 future.cancel()
         self._leadership.release()
-        await self._in_thread(self.outbox.close)
+        # Behind whatever a `send` that is still under way has handed to the thread.
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.outbox.close)
         self._thread.shutdown()
 
     async def send(
@@ -143,16 +148,23 @@ class TransactionSender:
     async def submit(self, key: str, call: ContractCall) -> Entry:
         """Like `send`, but returns once the transaction is in the outbox and was handed to the
         node; when the node does not take it now, it is handed over again later."""
-        entry = await self._in_thread(self.outbox.find, key, call)
-        if entry is not None and entry.state is not State.REFUSED:
+        entry = await self._known(key, call)
+        if entry is not None:
             return entry
-        gas_limit, balance, nonce, prices = await asyncio.gather(
-            self._gas_limit(call),
-            self.chain.balance(self.address),
-            self.chain.nonce(self.address, "pending"),
-            self._gas_prices(),
-        )
-        fees = self.settings.fees.first_offer(prices)
+        try:
+            gas_limit, balance, nonce, prices = await asyncio.gather(
+                self._gas_limit(call),
+                self.chain.balance(self.address),
+                self.chain.nonce(self.address),
+                self._gas_prices(),
+            )
+            fees = self.settings.fees.first_offer(prices)
+        except ChainError:
+            # Another task or process may have sent it meanwhile: then it was refused for that.
+            entry = await self._known(key, call)
+            if entry is not None:
+                return entry
+            raise
         entry = await self._in_thread(
             self.outbox.add,
             key,
@@ -194,6 +206,11 @@ class TransactionSender:
             if not self._waiting[key]:
                 del self._waiting[key]
         return _outcome(entry)
+
+    async def _known(self, key: str, call: ContractCall) -> Entry | None:
+        """The key's entry, unless it may be tried again."""
+        entry = await self._in_thread(self.outbox.find, key, call)
+        return None if entry is None or entry.state is State.REFUSED else entry
 
     async def _gas_limit(self, call: ContractCall) -> int:
         if call.gas_limit is not None:
@@ -247,7 +264,13 @@ class TransactionSender:
         *arguments: _Arguments.args,
         **named: _Arguments.kwargs,
     ) -> _Result:
-        """Runs a blocking function of the outbox in the sender's one thread."""
+        """Runs a blocking function of the outbox in the sender's one thread.
+
+        Raises:
+            SenderClosed: after `close`.
+        """
+        if self._closed:
+            raise SenderClosed("the sender is closed", expected="an open sender")
         call = partial(function, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
