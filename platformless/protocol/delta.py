@@ -169,21 +169,24 @@ def decode(data: bytes) -> SignedDelta | SealedDelta:
         DeltaFormatError: when the bytes are not a delta.
     """
     try:
-        fields = msgspec.json.decode(data)
-        if isinstance(fields, dict) and fields.get("encrypted") is True:
-            return _sealed(msgspec.convert(fields, _SealedFields))
-        return _signed(msgspec.convert(fields, _DeltaFields))
+        # Typed from the first byte: unknown fields are passed over, not built.
+        if msgspec.json.decode(data, type=_KindField).encrypted:
+            return _sealed(msgspec.json.decode(data, type=_SealedFields))
+        return _signed(msgspec.json.decode(data, type=_DeltaFields))
     except (msgspec.MsgspecError, ProtocolError, ValueError, RecursionError) as error:
         raise DeltaFormatError("not a delta", got=str(error)) from error
 
 
 def merge(deltas: list[Delta]) -> tuple[Message, ...]:
-    """The conversation: messages in order of their checkpoints; an assistant's message that
-    follows a partial one goes on with it."""
+    """The conversation: messages in order of their checkpoints. An assistant's message that
+    follows a partial one goes on with it, but never over a checkpoint that is not there."""
     merged: list[Message] = []
+    next_checkpoint = 0
     for delta in sorted(deltas, key=lambda delta: delta.checkpoint):
-        for message in delta.messages:
-            last = merged[-1] if merged else None
+        joins = delta.checkpoint == next_checkpoint
+        next_checkpoint = delta.checkpoint + 1
+        for place, message in enumerate(delta.messages):
+            last = merged[-1] if merged and (joins or place) else None
             if last is not None and last.partial and last.role == message.role == "assistant":
                 merged[-1] = replace(
                     last, content=last.content + message.content, partial=message.partial
@@ -191,6 +194,10 @@ def merge(deltas: list[Delta]) -> tuple[Message, ...]:
             else:
                 merged.append(message)
     return tuple(merged)
+
+
+class _KindField(Struct, frozen=True):
+    encrypted: bool = False
 
 
 class _Metadata(Struct, frozen=True):

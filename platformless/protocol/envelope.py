@@ -33,6 +33,7 @@ ALGORITHM = "secp256k1-ecdh(ephemeral→static)+hkdf(sha256)+xchacha20-poly1305"
 FINAL_ASSOCIATED = b"encrypted_response_final"
 _SALT = bytes(32)
 _RECOVERY_ID_OFFSET = 27
+_MOST_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,7 @@ class _InitFields(Struct, frozen=True):
 def _whole(value: str | int) -> int:
     """A number that JavaScript may have written as text, with `n` at its end."""
     text = str(value).removesuffix("n")
-    if not text.isascii() or not text.isdecimal():
+    if len(text) > _MOST_DIGITS or not text.isascii() or not text.isdecimal():
         raise ValueError(f"not a whole number: {str(value)[:40]!r}")
     return int(text)
 

@@ -1,17 +1,18 @@
 """Frames of the WebSocket, from client to host: read once, typed, or refused with a code.
 
 A frame is a JSON object with a `type`. Ids come in two spellings, numbers sometimes as text; both
-are taken. Fields that are not known are passed over. What cannot be read is an error for the
+are taken. Fields that are not known are passed over, and no field has a
+free form: what is nested without end is never built. What cannot be read is an error for the
 client to hear, not a reason to drop the connection.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 import msgspec
 from coincurve import PublicKey
-from msgspec import Struct, field
+from msgspec import Meta, Struct
 
 from .envelope import Encrypted, EncryptedInit, encrypted_from_hex, init_signature
 from .errors import EnvelopeBroken, FrameRefused, ProtocolError
@@ -21,6 +22,8 @@ from .words import U64_MAX
 MAX_FRAME_BYTES = 16 << 20
 """What the existing node takes; a prompt with images is the largest."""
 _TOLD_CHARACTERS = 200
+_LONGEST_ID = 200
+_MOST_DIGITS = 20
 
 Number = int | str | None
 
@@ -34,7 +37,7 @@ class ClientFrame(Struct, frozen=True, kw_only=True):
     jobId: Number = None  # noqa: N815
     chain_id: Number = None
     chainId: Number = None  # noqa: N815
-    id: Any = None
+    id: Annotated[str, Meta(max_length=_LONGEST_ID)] | int | None = None
 
     @property
     def session(self) -> int | None:
@@ -108,16 +111,23 @@ class EncryptedMessageFrame(ClientFrame, frozen=True, kw_only=True, tag="encrypt
     temperature: float | None = None
 
 
+class Image(Struct, frozen=True):
+    """An image for models that see; base64."""
+
+    data: str
+    format: str = "png"
+
+
 class PromptRequest(Struct, frozen=True):
     """A prompt and how to answer it."""
 
     prompt: str = ""
-    model: str = ""
+    model: str | None = None
     max_tokens: int | None = None
     temperature: float | None = None
     action: str | None = None
-    images: list[Any] = field(default_factory=list)
-    web_search: bool = False
+    images: list[Image] | None = None
+    web_search: bool | None = None
 
 
 class PromptFrame(ClientFrame, frozen=True, kw_only=True, tag="prompt"):
@@ -229,25 +239,23 @@ def decode_prompt(plaintext: bytes, outer: EncryptedMessageFrame) -> PromptReque
         text = plaintext.decode("utf-8")
     except UnicodeDecodeError as error:
         raise FrameRefused("INVALID_UTF8", "the prompt is not UTF-8") from error
+    if not text.lstrip().startswith("{"):
+        return _with_defaults(PromptRequest(prompt=text), outer)
     try:
-        fields = msgspec.json.decode(plaintext)
-    except (msgspec.DecodeError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
-        fields = {"prompt": text}
-    defaults = {
-        "model": outer.model,
-        "max_tokens": outer.max_tokens,
-        "temperature": outer.temperature,
-    }
-    given = {name: value for name, value in fields.items() if value is not None}
-    merged = {name: value for name, value in defaults.items() if value is not None} | given
-    try:
-        return msgspec.convert(merged, PromptRequest)
-    except msgspec.ValidationError as error:
+        return _with_defaults(msgspec.json.decode(plaintext, type=PromptRequest), outer)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise FrameRefused(
-            "INVALID_MESSAGE", "the prompt cannot be used", got=str(error)
+            "INVALID_MESSAGE", "the prompt cannot be used", got=str(error)[:_TOLD_CHARACTERS]
         ) from error
+
+
+def _with_defaults(request: PromptRequest, outer: EncryptedMessageFrame) -> PromptRequest:
+    return msgspec.structs.replace(
+        request,
+        model=request.model or outer.model,
+        max_tokens=outer.max_tokens if request.max_tokens is None else request.max_tokens,
+        temperature=outer.temperature if request.temperature is None else request.temperature,
+    )
 
 
 def _number(name: str, *spellings: Number) -> int | None:
@@ -255,7 +263,8 @@ def _number(name: str, *spellings: Number) -> int | None:
         if value is None:
             continue
         text = str(value)
-        if not text.isascii() or not text.isdecimal() or int(text) > U64_MAX:
+        digits = len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal()
+        if not digits or int(text) > U64_MAX:
             raise FrameRefused(
                 "INVALID_MESSAGE", f"{name} is no whole number", got=repr(text[:_TOLD_CHARACTERS])
             )

@@ -196,6 +196,17 @@ def test_a_partial_answer_goes_on_in_the_next_delta() -> None:
     ]
 
 
+def test_a_partial_answer_is_not_joined_over_a_lost_checkpoint() -> None:
+    first = replace(DELTA, messages=(Message("assistant", "You must not ", 2, partial=True),))
+    third = replace(DELTA, checkpoint=2, messages=(Message("assistant", "take it.", 3),))
+    assert [message.content for message in delta.merge([first, third])] == [
+        "You must not ",
+        "take it.",
+    ]
+    later = replace(DELTA, checkpoint=1, messages=(Message("assistant", "a", 2, partial=True),))
+    assert len(delta.merge([later])) == 1
+
+
 def test_an_index_is_published_with_both_spellings_and_three_signatures() -> None:
     signed = index.sign(
         CheckpointIndex(7, HOST).with_entry(ENTRY), sealed_delta().signature, HOST_KEY

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +75,7 @@ def test_ids_come_in_every_spelling(fields: dict[str, Any]) -> None:
     assert read.job is None
 
 
-@pytest.mark.parametrize("value", ["seven", "-1", "1.5", "", "٣", str(2**64)])
+@pytest.mark.parametrize("value", ["seven", "-1", "1.5", "", "٣", str(2**64), "1" * 5000])
 def test_an_id_that_is_no_number_is_refused(value: str) -> None:
     read = frames.decode(frame(type="session_init", session_id=value))
     with pytest.raises(FrameRefused) as error:
@@ -127,9 +129,16 @@ def test_an_encrypted_prompt_is_json_or_bare_text() -> None:
     )
     assert (full.prompt, full.model, full.max_tokens, full.temperature) == ("Hi", "inner", 50, 0.1)
     assert frames.decode_prompt(b"[1,2]", outer).prompt == "[1,2]"
+    absent = frames.decode_prompt(b'{"prompt":"Hi","model":null,"max_tokens":null}', outer)
+    assert (absent.model, absent.max_tokens) == ("outer", None)
     image = frames.decode_prompt(b'{"action":"image_generation","prompt":"a cat"}', outer)
     assert image.action == "image_generation"
-    for data, code in ((b"\xff", "INVALID_UTF8"), (b'{"prompt":7}', "INVALID_MESSAGE")):
+    for data, code in (
+        (b"\xff", "INVALID_UTF8"),
+        (b'{"prompt":7}', "INVALID_MESSAGE"),
+        (b'{"prompt":"\\ud83d"}', "INVALID_MESSAGE"),
+        (b'{"prompt":"cut off', "INVALID_MESSAGE"),
+    ):
         with pytest.raises(FrameRefused) as error:
             frames.decode_prompt(data, outer)
         assert error.value.wire_code == code
@@ -168,3 +177,26 @@ def test_any_fields_are_read_or_refused(kind: str, fields: dict[str, Any]) -> No
         _ = read.session
     except FrameRefused as error:
         assert error.wire_code in ("INVALID_MESSAGE", "INVALID_JSON")
+
+
+def test_nesting_without_end_does_not_kill_the_process() -> None:
+    """A library raises Python's recursion limit when it is imported; C code then trusts it."""
+    script = (
+        "import sys; sys.setrecursionlimit(100_000)\n"
+        "from platformless.protocol import delta, frames\n"
+        "from platformless.protocol.errors import ProtocolError\n"
+        "deep = b'[' * 100_000 + b']' * 100_000\n"
+        'outer = frames.decode(\'{"type":"encrypted_message"}\')\n'
+        'frame = b\'{"type":"ping","id":%s}\' % deep\n'
+        'prompt = b\'{"images":%s,"prompt":"x"}\' % deep\n'
+        'published = b\'{"encrypted":true,"x":%s}\' % deep\n'
+        "for read in (lambda: frames.decode(frame), lambda: frames.decode_prompt(prompt, outer),\n"
+        "             lambda: delta.decode(published)):\n"
+        "    try: read()\n"
+        "    except ProtocolError: print('refused')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("refused") == 3
