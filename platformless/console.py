@@ -91,12 +91,12 @@ def read_file(path: Path) -> bytes:
         raise BadInput(f"cannot read {path}", got=error.strerror or str(error)) from error
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Raises:
     BadInput: when the file cannot be written.
     """
     try:
-        write_atomically(path, data)
+        write_atomically(path, data, mode=mode)
     except OSError as error:
         raise BadInput(f"cannot write {path}", got=error.strerror or str(error)) from error
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ..protocol.acknowledgement import AcknowledgementSignature, signer
 from ..protocol.claim import SessionClaim
-from ..protocol.digests import Address
+from ..protocol.digests import Address, ModelId
 from ..protocol.errors import SignatureFormatError
 from ..protocol.transcript import Tokens
 from .errors import (
@@ -81,6 +81,34 @@ class ExpectedTokens:
             f"{self.before}:{self.after}",
             f"{claim.tokens_before}:{claim.tokens_after}",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedModel:
+    model_id: ModelId
+
+    def verify(self, claim: SessionClaim) -> None:
+        _same("model id", self.model_id, claim.terms.model_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedPrice:
+    """As on chain: in the payment token's base units for 1000 tokens."""
+
+    price: int
+
+    def verify(self, claim: SessionClaim) -> None:
+        _same("price", self.price, claim.terms.price)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedCheckpoint:
+    """Number within the session, from 0."""
+
+    number: int
+
+    def verify(self, claim: SessionClaim) -> None:
+        _same("checkpoint number", self.number, claim.checkpoint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ cannot be recovered does not keep the others from it.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any, Protocol
 
 from ..chain.connection import Chain
@@ -20,7 +21,7 @@ from ..errors import PlatformlessError
 from ..protocol import delta as deltas
 from ..protocol.bundle import MAX_BUNDLE_BYTES
 from ..protocol.delta import Delta, Message, SealedDelta, SignedDelta
-from ..protocol.digests import ProofHash
+from ..protocol.digests import ModelId, ProofHash
 from ..protocol.transcript import Tokens
 from ..storage.cids import BlobId
 from .errors import (
@@ -34,11 +35,15 @@ from .errors import (
 )
 from .policy import (
     ExpectedChain,
+    ExpectedCheckpoint,
     ExpectedClient,
     ExpectedHost,
     ExpectedMarketplace,
+    ExpectedModel,
+    ExpectedPrice,
     ExpectedSession,
     ExpectedTokens,
+    Follows,
 )
 from .verify import Policy, VerificationReport, verify_bundle
 
@@ -58,13 +63,18 @@ class CheckpointOnChain:
 
     number: int
     tokens_before: Tokens
-    event: ProofSubmitted
+    tokens: Tokens
+    proof_hash: ProofHash
+    delta_cid: str
+    proof_cid: str | None
+    """Only events tell it; None when the node shows no event for this proof."""
+    event: ProofSubmitted | None
     record: ProofRecord | None
     """The same in the contract's storage; None when there is none of this number."""
 
     @property
     def tokens_after(self) -> Tokens:
-        return Tokens(self.tokens_before + self.event.tokens)
+        return Tokens(self.tokens_before + self.tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,8 @@ class RecoveredCheckpoint:
     problem: PlatformlessError | None
     """Why there is no delta."""
     proof: VerificationReport | None
-    """The accepted proof, whose claim carries the digest of the delta's content."""
+    """The accepted proof. Where there is a delta, its claim carries the delta's digest; it joins
+    the claim of the checkpoint before."""
     proof_problem: PlatformlessError | None
     """Why the delta is not bound to a proof."""
 
@@ -86,9 +97,9 @@ class RecoveredCheckpoint:
         return {
             "checkpoint": place.number,
             "tokens": [place.tokens_before, place.tokens_after],
-            "proof_hash": str(place.event.proof_hash),
-            "proof_cid": place.event.proof_cid,
-            "delta_cid": place.event.delta_cid,
+            "proof_hash": str(place.proof_hash),
+            "proof_cid": place.proof_cid,
+            "delta_cid": place.delta_cid,
             "recovered": self.delta is not None,
             "proven": self.proof is not None,
             "problem": self.problem.to_json() if self.problem else None,
@@ -106,8 +117,11 @@ class RecoveredSession:
 
     @property
     def complete(self) -> bool:
-        """Whether every checkpoint's delta was recovered and is bound to an accepted proof."""
-        return all(item.delta and item.proof for item in self.checkpoints)
+        """Whether every checkpoint that the contract counts was recovered and is bound to an
+        accepted proof."""
+        found = sum(item.place.tokens for item in self.checkpoints)
+        bound = all(item.delta and item.proof for item in self.checkpoints)
+        return bound and found == self.session.tokens_proven
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -115,6 +129,7 @@ class RecoveredSession:
             "host": str(self.session.host),
             "client": str(self.session.client),
             "complete": self.complete,
+            "tokens_proven": self.session.tokens_proven,
             "checkpoints": [item.to_json() for item in self.checkpoints],
             "messages": [message.to_json() for message in self.conversation],
         }
@@ -136,28 +151,70 @@ async def recover_session(
     session = await marketplace.session(session_id)
     events = await SessionEvents(chain).proofs(session)
     records = await marketplace.proofs(session_id)
-    recovery = _Recovery(chain, downloads, session, private_key)
+    model_id = await marketplace.model_of(session_id)
+    recovery = _Recovery(chain, downloads, session, model_id, private_key)
     found = await asyncio.gather(*map(recovery.checkpoint, _places(events, records)))
+    found = _joined(found)
     usable = [item.delta for item in found if item.delta is not None]
     return RecoveredSession(session, tuple(found), deltas.merge(usable))
 
 
 def _places(events: list[ProofSubmitted], records: list[ProofRecord]) -> list[CheckpointOnChain]:
-    places, before = [], Tokens(0)
-    for number, event in enumerate(events):
-        record = records[number] if number < len(records) else None
-        places.append(CheckpointOnChain(number, before, event, record))
+    """Every proof that events or the contract's storage know: a node may hide events."""
+    places, before = list[CheckpointOnChain](), Tokens(0)
+    for number, (event, record) in enumerate(zip_longest(events, records)):
+        known = event or record
+        proof_cid = None if event is None else event.proof_cid
+        places.append(
+            CheckpointOnChain(
+                number,
+                before,
+                known.tokens,
+                known.proof_hash,
+                known.delta_cid,
+                proof_cid,
+                event,
+                record,
+            )
+        )
         before = places[-1].tokens_after
     return places
+
+
+def _joined(found: list[RecoveredCheckpoint]) -> list[RecoveredCheckpoint]:
+    """Withdraws proofs whose claims do not go on where the claim before ended: each alone could
+    be of an invented history."""
+    joined: list[RecoveredCheckpoint] = []
+    for item in found:
+        before = joined[-1].proof if joined else None
+        if item.proof is not None and item.place.number > 0:
+            try:
+                if before is None:
+                    raise EventMismatch(
+                        f"the claim of checkpoint {item.place.number} joins nothing",
+                        expected="an accepted claim before it",
+                        got="none",
+                    )
+                Follows(before.claim).verify(item.proof.claim)
+            except PlatformlessError as error:
+                item = replace(item, proof=None, proof_problem=error)
+        joined.append(item)
+    return joined
 
 
 class _Recovery:
     """The recovery of one session."""
 
     def __init__(
-        self, chain: Chain, downloads: Downloads, session: Session, private_key: bytes | None
+        self,
+        chain: Chain,
+        downloads: Downloads,
+        session: Session,
+        model_id: ModelId,
+        private_key: bytes | None,
     ) -> None:
         self._network = chain.network
+        self._model_id = model_id
         self._downloads = downloads
         self._session = session
         self._private_key = private_key
@@ -182,8 +239,8 @@ class _Recovery:
 
     async def _delta(self, place: CheckpointOnChain) -> Delta:
         _require_same_record(place)
-        data = await self._get("delta", place.event.delta_cid, MAX_DELTA_BYTES)
-        published = deltas.decode(data)
+        data = await self._get("delta", place.delta_cid, MAX_DELTA_BYTES)
+        published = await asyncio.to_thread(deltas.decode, data)
         self._require_host("the delta", published)
         if isinstance(published, SealedDelta):
             if self._private_key is None:
@@ -196,12 +253,18 @@ class _Recovery:
         return published.delta
 
     async def _proof(self, place: CheckpointOnChain, delta: Delta | None) -> VerificationReport:
-        bundle = await self._get("bundle", place.event.proof_cid, MAX_BUNDLE_BYTES)
+        if place.proof_cid is None:
+            raise EventMismatch(
+                f"the node shows no event of proof {place.number}",
+                expected="a ProofSubmitted event",
+                got="a proof in the contract's storage alone",
+            )
+        bundle = await self._get("bundle", place.proof_cid, MAX_BUNDLE_BYTES)
         proof_hash = ProofHash.of(bundle)
-        if proof_hash != place.event.proof_hash:
+        if proof_hash != place.proof_hash:
             raise BundleMismatch(
                 f"bundle {place.number} is not the one that was submitted",
-                expected=place.event.proof_hash,
+                expected=place.proof_hash,
                 got=proof_hash,
             )
         report = await asyncio.to_thread(verify_bundle, bundle, self._policy(place))
@@ -221,6 +284,9 @@ class _Recovery:
                 ExpectedSession(self._session.id),
                 ExpectedHost(self._session.host),
                 ExpectedClient(self._session.client),
+                ExpectedModel(self._model_id),
+                ExpectedPrice(self._session.price.per_thousand_tokens),
+                ExpectedCheckpoint(place.number),
                 ExpectedTokens(place.tokens_before, place.tokens_after),
             )
         )
@@ -245,7 +311,7 @@ class _Recovery:
             "checkpoint": place.number,
             "tokens before": place.tokens_before,
             "tokens after": place.tokens_after,
-            "proof hash": place.event.proof_hash,
+            "proof hash": place.proof_hash,
         }
         got = {
             "session": delta.session_id,
@@ -262,8 +328,11 @@ class _Recovery:
 
 
 def _require_same_record(place: CheckpointOnChain) -> None:
-    """Events come from the node's log index, records from the contract's storage."""
+    """Events come from the node's log index, records from the contract's storage. A record without
+    an event still names its delta."""
     event, record = place.event, place.record
+    if event is None:
+        return
     told = (event.proof_hash, event.tokens, event.delta_cid)
     kept = (record.proof_hash, record.tokens, record.delta_cid) if record is not None else None
     if told != kept:

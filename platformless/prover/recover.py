@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "RECOVERY_PRIVATE_KEY"
 _KEY_BYTES = 32
 _INCOMPLETE = 1
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def recover(
@@ -67,7 +68,8 @@ def recover(
         found = asyncio.run(recovering())
         document = found.to_json()
         if out is not None:
-            write_file(out, json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n")
+            text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+            write_file(out, text.encode(), mode=0o600)  # what was sealed
         outcome = "recovered" if found.complete else "incomplete"
         if as_json:
             output.json(outcome, recovery=document)
@@ -83,18 +85,29 @@ def show(output: Output, found: RecoveredSession) -> None:
     """The conversation, then what is known of each checkpoint."""
     for message in found.conversation:
         output.console.print(f"[bold]{message.role}[/]")
-        output.console.print(message.content, markup=False)
+        output.console.print(_harmless(message.content), markup=False, emoji=False)
         output.line("")
     for item in found.checkpoints:
         place = item.place
         tokens = f"tokens {place.tokens_before:,} to {place.tokens_after:,}"
         if item.delta is not None and item.proof is not None:
-            said = f"[green]recovered[/], bound to proof {place.event.proof_hash}"
+            said = f"[green]recovered[/], bound to proof {place.proof_hash}"
         else:
             problem = str(item.problem or item.proof_problem).replace("[", r"\[")
             kind = "recovered, but not bound to a proof" if item.delta else "not recovered"
             said = f"[red]{kind}[/]: {problem}"
         output.line(f"checkpoint {place.number}, {tokens}: {said}")
+    counted = sum(item.place.tokens for item in found.checkpoints)
+    if counted != found.session.tokens_proven:
+        output.line(
+            f"[red]incomplete[/]: the contract counts {found.session.tokens_proven:,} tokens, "
+            f"{counted:,} were shown"
+        )
+
+
+def _harmless(text: str) -> str:
+    """Text of a host that a terminal only prints: control characters do nothing."""
+    return "".join(c if c in "\n\t" or c.isprintable() else _REPLACEMENT for c in text)
 
 
 def read_key(key_file: Path | None) -> bytes | None:

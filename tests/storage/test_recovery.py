@@ -18,6 +18,7 @@ from platformless.audit.errors import (
     BundleMismatch,
     DeltaMismatch,
     DeltaNotInClaim,
+    EventMismatch,
     ForeignDelta,
     KeyNeeded,
     NothingPublished,
@@ -41,6 +42,7 @@ from platformless.storage.errors import BlobUnavailable
 from platformless.storage.portal.running import EmbeddedPortal
 from platformless.storage.portals import Portals, PortalsSettings
 from platformless.storage.publication import Checkpoint, CheckpointPublisher, Published
+from tests.chain.faulty import FaultyNode, for_method, reply
 from tests.chain.world import World
 from tests.data.make_recovery import BUNDLES, PRICE, SESSION_ID, checkpoints
 
@@ -114,9 +116,15 @@ class Stage:
         for number, item in enumerate(published):
             await self.submit(number, proof_cid=item.proof_cid, delta_cid=item.delta_cid)
 
-    async def recover(self, key: bytes | None = CLIENT_KEY) -> RecoveredSession:
+    async def recover(
+        self, key: bytes | None = CLIENT_KEY, *, rpc_url: str | None = None
+    ) -> RecoveredSession:
         clients = [PortalClient(ClientSettings(self.portal.url))]
-        async with Chain(self.world.network) as chain, Portals(clients, IMPATIENT) as portals:
+        urls = (rpc_url,) if rpc_url else self.world.network.rpc_urls
+        async with (
+            Chain(self.world.network, rpc_urls=urls) as chain,
+            Portals(clients, IMPATIENT) as portals,
+        ):
             return await recover_session(chain, portals, SESSION_ID, key)
 
 
@@ -235,6 +243,37 @@ async def test_a_forged_bundle_is_rejected_for_its_claim(stage: Stage) -> None:
     assert isinstance(item.proof_problem, Rejection)
 
 
+async def test_a_node_that_hides_events_does_not_make_a_session_whole(stage: Stage) -> None:
+    """The contract counts tokens and keeps the deltas' names; proofs are named in events alone."""
+    await stage.submit_all(await stage.publish())
+    async with FaultyNode(stage.dev_chain.rpc_url) as node:
+        node.fault = for_method("eth_getLogs", reply(result=[]))
+        found = await stage.recover(rpc_url=node.url)
+    assert not found.complete
+    assert len(found.checkpoints) == 2
+    assert [message.role for message in found.conversation][:2] == ["user", "assistant"]
+    assert all(isinstance(item.proof_problem, EventMismatch) for item in found.checkpoints)
+
+
+async def test_a_session_that_counts_more_tokens_than_are_shown_is_not_complete(
+    stage: Stage,
+) -> None:
+    await stage.submit_all(await stage.publish())
+    found = await stage.recover()
+    counted = Tokens(found.session.tokens_proven + 1)
+    assert not replace(found, session=replace(found.session, tokens_proven=counted)).complete
+    assert not replace(found, checkpoints=found.checkpoints[:1]).complete
+
+
+async def test_a_claim_that_joins_no_accepted_claim_is_not_believed(stage: Stage) -> None:
+    published = await stage.publish()
+    await stage.submit_all(published)
+    await delete(stage, published[0].proof_cid)
+    found = await stage.recover()
+    assert isinstance(found.checkpoints[1].proof_problem, EventMismatch)
+    assert found.checkpoints[1].delta is not None
+
+
 async def test_a_proof_without_cids_is_told(stage: Stage) -> None:
     await stage.open_session()
     await stage.submit(0, proof_cid="", delta_cid="")
@@ -257,6 +296,7 @@ async def test_the_command_prints_the_conversation_and_writes_json(stage: Stage)
     assert stage.deltas()[1].messages[-1].content[:60] in shown.stdout
     assert shown.stdout.count("bound to proof") == 2
     assert json.loads(out.read_text())["complete"] is True
+    assert out.stat().st_mode & 0o777 == 0o600
     told = await command(stage, "--env-file", str(environment), "--json")
     assert told.returncode == 1
     assert json.loads(told.stdout)["outcome"] == "incomplete"
