@@ -15,6 +15,10 @@ from pathlib import Path
 _BETWEEN_TRIES_SECONDS = 0.02
 
 
+class LockBusy(TimeoutError):
+    """Somebody else held the lock all the time."""
+
+
 class FileLock:
     """A lock on a file, which is made when it does not exist. Two of them on one file exclude each
     other, also within a process."""
@@ -46,11 +50,14 @@ class FileLock:
         """Holds the lock for a block of code.
 
         Raises:
-            TimeoutError: when it is not free within `seconds`.
+            LockBusy: when it is not free within `seconds`.
         """
-        async with asyncio.timeout(seconds):
-            while not self.take():
-                await asyncio.sleep(_BETWEEN_TRIES_SECONDS)
+        try:
+            async with asyncio.timeout(seconds):
+                while not self.take():
+                    await asyncio.sleep(_BETWEEN_TRIES_SECONDS)
+        except TimeoutError:
+            raise LockBusy(str(self._path)) from None
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..protocol.delta import Delta, Message
+from ..protocol.delta import Delta, Message, delta_salt
 from ..protocol.digests import ProofHash
 from ..protocol.header import SessionHeader
 from ..protocol.transcript import Entry, Kind, State, Tokens
@@ -113,7 +113,7 @@ class Meter:
             proof_hash=ProofHash.zero(),
             tokens_before=window.before.tokens,
             tokens_after=window.after.tokens,
-            salt=self.header.salt,
+            salt=delta_salt(self.header.salt, self.checkpoint),
             messages=messages,
         )
         after = replace(

@@ -25,6 +25,9 @@ from .words import U64_MAX, U256_MAX, in_range
 
 Role = Literal["user", "assistant", "system"]
 _DIGEST_TAG = "delta"
+_SALT_TAG = "delta-salt"
+_LARGEST_EXACT = 2**53 - 1
+"""JavaScript's whole numbers are exact up to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +56,15 @@ class Delta:
     tokens_before: Tokens
     tokens_after: Tokens
     salt: Salt
-    """The session's: it lets the reader recompute the content digest."""
+    """`delta_salt` of the session's: it lets the reader recompute the content digest."""
     messages: tuple[Message, ...]
 
     def __post_init__(self) -> None:
         in_range("session id", self.session_id, U256_MAX)
         in_range("checkpoint number", self.checkpoint, U64_MAX)
-        in_range("tokens after", self.tokens_after, U64_MAX)
+        in_range("tokens after", self.tokens_after, _LARGEST_EXACT)
+        for message in self.messages:
+            in_range("timestamp", message.timestamp_ms, _LARGEST_EXACT)
         in_range("tokens before", self.tokens_before, self.tokens_after)
 
     def content(self) -> dict[str, Any]:
@@ -81,6 +86,12 @@ class Delta:
     def with_proof(self, proof_hash: ProofHash) -> Delta:
         """The same delta, naming the proof that was made of it."""
         return replace(self, proof_hash=proof_hash)
+
+
+def delta_salt(session_salt: Salt, checkpoint: int) -> Salt:
+    """The salt of one delta. Published in the clear, it opens no other delta's digest."""
+    payload = session_salt.value + checkpoint.to_bytes(8, "little")
+    return Salt(tagged_sha256(_SALT_TAG, payload))
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,7 @@ class CheckpointIndex:
         Raises:
             IndexConflict: when the number is taken by another checkpoint, or is not the next.
         """
-        count = len(self.entries)
-        if entry.checkpoint < count:
+        if entry.checkpoint < len(self.entries):
             known = self.entries[entry.checkpoint]
             if entry.is_same_checkpoint(known):
                 return self
@@ -76,14 +75,21 @@ class CheckpointIndex:
                 expected=f"proof {known.proof_hash}, delta {known.delta_cid}",
                 got=f"proof {entry.proof_hash}, delta {entry.delta_cid}",
             )
+        self.require_next(entry.checkpoint, entry.tokens_before)
+        return replace(self, entries=(*self.entries, entry))
+
+    def require_next(self, checkpoint: int, tokens_before: Tokens) -> None:
+        """Raises:
+        IndexConflict: when this is not where the next checkpoint begins.
+        """
+        count = len(self.entries)
         before = self.entries[-1].tokens_after if self.entries else Tokens(0)
-        if entry.checkpoint != count or entry.tokens_before != before:
+        if checkpoint != count or tokens_before != before:
             raise IndexConflict(
                 "not the next checkpoint",
                 expected=f"number {count} from token {before}",
-                got=f"number {entry.checkpoint} from token {entry.tokens_before}",
+                got=f"number {checkpoint} from token {tokens_before}",
             )
-        return replace(self, entries=(*self.entries, entry))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
 """Publishing a checkpoint: bundle, delta and index, in this order, before its proof is submitted.
 
 Everything is prepared in a folder of this machine first, so that a repetition after a failure or a
-crash publishes the same bytes: a delta is sealed once. The index is kept there as well; it grows
+crash publishes the same bytes. Until the first upload what is prepared may change; from then on it
+is this, or nothing. The index is kept there as well; it grows
 under a lock, and never loses an entry.
 
-    <folder>/<host>/<session>/delta_<n>.json    what is, or will be, published as delta n
+    <folder>/<host>/<session>/bundle_<n>        what is, or will be, published as proof n
+    <folder>/<host>/<session>/delta_<n>.json    the same for delta n
+    <folder>/<host>/<session>/sent_<n>          made before the first upload of checkpoint n
     <folder>/<host>/<session>/index.json        the newest index
     <folder>/<host>/<session>/lock              held while the session is published
 
@@ -14,14 +17,14 @@ In storage that knows paths the same names are used under `home/checkpoints/`.
 from __future__ import annotations
 
 import asyncio
-import logging
+import hashlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ..files import write_atomically
-from ..locks import FileLock
+from ..locks import FileLock, LockBusy
 from ..protocol import delta as deltas
 from ..protocol import index as indexes
 from ..protocol.delta import Delta, SealedDelta, SignedDelta
@@ -33,7 +36,6 @@ from ..protocol.signatures import Signature
 from .cids import BlobId
 from .errors import PublicationBusy, PublicationConflict
 
-_log = logging.getLogger(__name__)
 _LOCK_SECONDS = 120.0
 _KEY_BYTES = 32
 
@@ -107,11 +109,16 @@ class CheckpointPublisher:
         try:
             async with FileLock(session / "lock").held(_LOCK_SECONDS):
                 return await self._publish(session, checkpoint)
-        except TimeoutError as error:
+        except LockBusy as error:
             raise PublicationBusy(
                 f"session {checkpoint.delta.session_id} is being published elsewhere",
                 expected=f"a free lock within {_LOCK_SECONDS:g} s",
             ) from error
+
+    def prepared(self, session_id: int, checkpoint: int) -> bytes | None:
+        """The bundle that was prepared for a checkpoint: to be published, not proven again."""
+        path = self._session_folder(session_id) / f"bundle_{checkpoint}"
+        return path.read_bytes() if path.exists() else None
 
     def index(self, session_id: int) -> SignedIndex | None:
         """The newest index of a session; None before its first checkpoint."""
@@ -122,6 +129,8 @@ class CheckpointPublisher:
         delta = checkpoint.delta
         _require_named(checkpoint)
         grown = self._current(delta.session_id)
+        if delta.checkpoint >= len(grown.entries):
+            grown.require_next(delta.checkpoint, delta.tokens_before)
         staged, data = self._staged(session, checkpoint)
         entry = IndexEntry(
             checkpoint=delta.checkpoint,
@@ -134,6 +143,7 @@ class CheckpointPublisher:
             sealed=isinstance(staged, SealedDelta),
         )
         grown = grown.with_entry(entry)
+        write_atomically(session / f"sent_{delta.checkpoint}", b"")
         await asyncio.gather(self._uploads.put(checkpoint.bundle), self._uploads.put(data))
         signed = self._signed(grown, staged.signature)
         encoded = signed.encode()
@@ -148,33 +158,35 @@ class CheckpointPublisher:
     def _staged(
         self, session: Path, checkpoint: Checkpoint
     ) -> tuple[SignedDelta | SealedDelta, bytes]:
-        """The delta as it is published: what a first attempt left, or made now and kept."""
-        path = session / f"delta_{checkpoint.delta.checkpoint}.json"
-        mark = session / f"delta_{checkpoint.delta.checkpoint}.proof"
+        """The delta as it is published: what was prepared before, or made now and kept."""
+        number = checkpoint.delta.checkpoint
+        path = session / f"delta_{number}.json"
+        content = _content(session / f"content_{number}")
         signed = deltas.sign(checkpoint.delta, self._host_key)
-        content = deltas.plaintext(signed)
-        told = ProofHash.of(content).value
-        if path.exists() and mark.exists():
-            if mark.read_bytes() != told:
-                raise PublicationConflict(
-                    f"checkpoint {checkpoint.delta.checkpoint} was prepared with another content",
-                    expected=mark.read_bytes().hex(),
-                    got=told.hex(),
-                )
+        plaintext = deltas.plaintext(signed)
+        told = _told(plaintext, checkpoint.recovery_key)
+        if content == told and path.exists():
             data = path.read_bytes()
             return deltas.decode(data), data
+        if (session / f"sent_{number}").exists():
+            raise PublicationConflict(
+                f"checkpoint {number} was published with another content or for another key",
+                expected=content.hex() if content else None,
+                got=told.hex(),
+            )
         made: SignedDelta | SealedDelta = signed
         if checkpoint.recovery_key is not None:
             sealed = seal(
-                content,
+                plaintext,
                 checkpoint.recovery_key,
                 ephemeral=secrets.token_bytes(_KEY_BYTES),
                 nonce=secrets.token_bytes(NONCE_BYTES),
             )
             made = deltas.sign_sealed(sealed, checkpoint.recovery_key, self._host_key)
         data = deltas.encode(made)
+        write_atomically(session / f"bundle_{number}", checkpoint.bundle)
         write_atomically(path, data)
-        write_atomically(mark, told)
+        write_atomically(session / f"content_{number}", told)
         return made, data
 
     def _current(self, session_id: int) -> CheckpointIndex:
@@ -198,3 +210,13 @@ def _require_named(checkpoint: Checkpoint) -> None:
         raise PublicationConflict(
             "the delta names another proof", expected=proof_hash, got=checkpoint.delta.proof_hash
         )
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+def _told(plaintext: bytes, recovery_key: PublicKeyBytes | None) -> bytes:
+    """What tells one content from another. The plaintext holds a salt: its hash tells nothing."""
+    key = recovery_key.value if recovery_key is not None else b""
+    return hashlib.sha256(plaintext + key).digest()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from platformless.chain.devchain import DevChain, start_dev_chain
-from platformless.protocol.delta import Delta, Message
+from platformless.protocol.delta import Delta, Message, delta_salt
 from platformless.protocol.digests import Address, ProofHash
 from platformless.protocol.header import SessionHeader
 from platformless.protocol.record import SessionRecord
@@ -64,7 +64,7 @@ def checkpoints(dev_chain: DevChain) -> list[RecordedCheckpoint]:
             proof_hash=ProofHash.zero(),
             tokens_before=window.before.tokens,
             tokens_after=window.after.tokens,
-            salt=header.salt,
+            salt=delta_salt(header.salt, number),
             messages=tuple(_messages(entries, STARTED_MS + number)),
         )
         made.append(RecordedCheckpoint(replace(window, delta_digest=delta.digest()), delta))

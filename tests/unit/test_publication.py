@@ -142,8 +142,31 @@ async def test_a_later_checkpoint_waits_for_the_earlier(tmp_path: Path) -> None:
 async def test_another_content_under_the_same_number_is_refused(tmp_path: Path) -> None:
     shelf = Shelf()
     await publisher(tmp_path, shelf).publish(checkpoint(0))
+    other_key = replace(checkpoint(0), recovery_key=PublicKeyBytes.of(b"\x09" * 32))
+    for wrong in (checkpoint(0, text="Other"), checkpoint(0, sealed=False), other_key):
+        with pytest.raises(PublicationConflict):
+            await publisher(tmp_path, shelf).publish(wrong)
+
+
+async def test_what_was_sealed_for_nobody_is_not_published_for_somebody(tmp_path: Path) -> None:
+    """A delta in the clear was about to go up when the client gave its key."""
+    dead = Shelf(1)
+    with pytest.raises(Crash):
+        await publisher(tmp_path, dead).publish(checkpoint(0, sealed=False))
     with pytest.raises(PublicationConflict):
-        await publisher(tmp_path, shelf).publish(checkpoint(0, text="Other"))
+        await publisher(tmp_path, Shelf()).publish(checkpoint(0))
+
+
+async def test_until_something_is_sent_what_is_prepared_may_change(tmp_path: Path) -> None:
+    with pytest.raises(IndexConflict):
+        await publisher(tmp_path, Shelf()).publish(checkpoint(1))
+    assert files(tmp_path / "0x") == []
+    shelf = Shelf()
+    for number in (0, 1):
+        await publisher(tmp_path, shelf).publish(checkpoint(number, text="Other"))
+    prepared = publisher(tmp_path, shelf).prepared(7, 1)
+    assert prepared == checkpoint(1).bundle
+    assert publisher(tmp_path, shelf).prepared(7, 2) is None
 
 
 async def test_a_delta_that_names_another_proof_is_refused(tmp_path: Path) -> None:
