@@ -156,11 +156,70 @@ async def test_no_replacement_passes_the_fee_cap(bare: BareChain) -> None:
     settings = replace(QUICK, bump_seconds=0.05, fees=FeePolicy(cap=3 * GWEI))
     async with bare.sender(settings) as sender:
         await sender.submit("a", payment(5))
-        await asyncio.sleep(1)
+        for _ in range(10):
+            await bare.chain.command("anvil_setNextBlockBaseFeePerGas", hex(4 * GWEI))
+            await bare.mine()
+            await asyncio.sleep(0.1)
         entry = sender.outbox.find("a")
         assert entry is not None
-        assert len(entry.offers) > 1
         assert max(offer.fees.max_fee for offer in entry.offers) <= 3 * GWEI
+        await bare.chain.command("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+        await confirmed_while_mining(bare, asyncio.create_task(sender.wait("a")))
+
+
+async def test_a_chain_that_stands_still_raises_no_fees(bare: BareChain) -> None:
+    await bare.hold()
+    async with bare.sender(replace(QUICK, bump_seconds=0.02)) as sender:
+        await sender.submit("a", payment(5))
+        await asyncio.sleep(0.5)
+        entry = sender.outbox.find("a")
+        assert entry is not None
+        assert len(entry.offers) == 1
+
+
+async def test_no_replacement_is_offered_that_the_account_cannot_pay(bare: BareChain) -> None:
+    await bare.hold()
+    async with bare.sender(replace(QUICK, bump_seconds=0.02)) as sender:
+        entry = await sender.submit("a", payment(5))
+        await bare.fund(5 + entry.gas_limit * entry.offers[0].fees.max_fee)
+        await bare.chain.command("anvil_setNextBlockBaseFeePerGas", hex(40 * GWEI))
+        await bare.mine()
+        await asyncio.sleep(0.5)
+        known = sender.outbox.find("a")
+        assert known is not None
+        assert len(known.offers) == 1
+        await bare.chain.command("anvil_setNextBlockBaseFeePerGas", hex(GWEI // 10))
+        await confirmed_while_mining(bare, asyncio.create_task(sender.wait("a")))
+
+
+async def test_a_deep_reorg_is_noticed_while_nothing_is_open(bare: BareChain) -> None:
+    async with bare.sender() as sender:
+        await confirmed_while_mining(bare, asyncio.create_task(sender.send("a", payment(5))))
+        head = await bare.chain.head()
+        await bare.chain.command("anvil_reorg", head.number, [])
+        assert await bare.received() == 0
+        async with asyncio.timeout(20):
+            while await bare.received() == 0:
+                await bare.mine()
+                await asyncio.sleep(0.05)
+    assert await bare.received() == 5
+
+
+async def test_a_gap_of_nonces_is_filled(bare: BareChain) -> None:
+    """A foreign transaction was mined, counted, and lost again with its block."""
+    other = bare.account.sign_transaction(foreign(0, 1000))
+    await bare.chain.broadcast(other.raw_transaction)
+    await bare.mine()
+    await bare.hold()
+    async with bare.sender() as sender:
+        entry = await sender.submit("a", payment(5))
+        assert entry.nonce == 1
+        await bare.chain.command("anvil_dropAllTransactions")
+        await bare.chain.command("anvil_reorg", 2, [])
+        assert await bare.chain.nonce(bare.address) == 0
+        await confirmed_while_mining(bare, asyncio.create_task(sender.wait("a")))
+        assert [one.key for one in sender.outbox.entries()] == ["gap/0", "a"]
+    assert await bare.received() == 5
 
 
 async def test_fees_above_the_cap_send_nothing(bare: BareChain) -> None:

@@ -156,7 +156,7 @@ def test_a_final_entry_is_as_its_receipt_said(
     assert (final.mined_block, final.gas_used, final.gas_price) == (7, 21_000, 5)
     assert outbox.open_entries() == []
     assert outbox.over(["a", "b"]) == [final]
-    assert outbox.highest_final_nonce() == 0
+    assert outbox.newest_final(5) == [final]
 
 
 def test_a_reorg_takes_everything_back(outbox: Outbox) -> None:
@@ -166,9 +166,19 @@ def test_a_reorg_takes_everything_back(outbox: Outbox) -> None:
     outbox.set_pending(found(outbox, "a"))
     outbox.set_final(found(outbox, "b"))
     assert found(outbox, "a").mined_hash is None
-    assert outbox.reopen(1) == 1
+    outbox.set_pending(found(outbox, "b"))
     assert [entry.state for entry in outbox.entries()] == [State.PENDING, State.PENDING]
-    assert outbox.highest_final_nonce() == -1
+    assert outbox.newest_final(5) == []
+
+
+def test_a_gap_is_filled_only_where_no_entry_is(outbox: Outbox) -> None:
+    add(outbox, "a", next_nonce=1)
+    filled = outbox.fill_gap(0, CALL, 21_000, sign)
+    assert filled is not None
+    assert filled.nonce == 0
+    assert outbox.fill_gap(0, CALL, 21_000, sign) is None
+    assert outbox.fill_gap(1, CALL, 21_000, sign) is None
+    assert [entry.nonce for entry in outbox.entries()] == [0, 1]
 
 
 def test_a_chain_is_known_by_its_first_block(outbox: Outbox) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from eth_account.signers.local import LocalAccount
 
-from ..connection import Block, Chain, GasPrices, says
+from ..connection import Block, Chain, ContractCall, GasPrices, says
 from ..errors import ChainError, ContractRefused, FeesAboveCap, NonceUnclear, RpcRefused
 from ..reverts import NO_REASON
 from .entry import Entry, Offer, State
@@ -25,6 +25,12 @@ from .signing import address_of, signer
 
 _log = logging.getLogger(__name__)
 _ROUNDS_BEFORE_REOPENING = 3
+_IDLE_ROUNDS = 10
+"""With nothing open, one round in so many looks at the chain."""
+_FINAL_ENTRIES = 50
+_BLOCKS_PASSED_OVER = 2
+"""Blocks that left out a transaction which offers enough, before it offers more."""
+_GAS_OF_A_PAYMENT = 21_000
 _AT_A_TIME = 16
 _HARMLESS = ("already known", "already imported", "nonce too low", "known transaction")
 _Result = TypeVar("_Result")
@@ -53,7 +59,11 @@ class Keeper:
         self._settings = settings
         self._in_thread = in_thread
         self._sent_at: dict[str, float] = {}
-        self._rounds_behind = 0
+        self._seen_at: dict[str, int] = {}
+        """Block in which a signed version was first looked at."""
+        self._rounds = 0
+        self._rounds_reorganised = 0
+        self._gap_since: int | None = None
 
     async def broadcast(self, offer: Offer) -> None:
         """Hands the node a signed transaction; a failure is left to later rounds."""
@@ -72,15 +82,19 @@ class Keeper:
         Raises:
             RpcError: when the chain cannot be asked; nothing is lost.
         """
+        self._rounds += 1
         entries: list[Entry] = await self._in_thread(self._outbox.open_entries)
         if not entries:
             self._sent_at.clear()
-            return
+            self._seen_at.clear()
+            if self._rounds % _IDLE_ROUNDS:
+                return
         head, mined, prices = await asyncio.gather(
             self._chain.head(), self._chain.nonce(self._address), self._chain.gas_prices()
         )
-        await self._notice_deep_reorg(mined)
         view = _View(self._chain, head, mined, prices)
+        await self._notice_deep_reorg(view)
+        await self._notice_gap(entries, view)
         slots = asyncio.Semaphore(_AT_A_TIME)
 
         async def advance(entry: Entry) -> None:
@@ -89,6 +103,8 @@ class Keeper:
                     await self._advance(entry, view)
                 except (ChainError, TimeoutError) as error:
                     _log.warning("%s waits: %s", entry.key, error)
+                except Exception:
+                    _log.exception("%s waits", entry.key)
 
         await asyncio.gather(*map(advance, entries))
 
@@ -198,8 +214,10 @@ class Keeper:
         is_next = entry.nonce == view.mined_nonces
         offers_enough = settings.fees.pays(offer.fees, view.prices)
         overdue = time.time() - offer.signed_at >= settings.bump_seconds
-        if overdue and (is_next or not offers_enough):
-            better = self._replacement(entry, offer, view)
+        seen_at = self._seen_at.setdefault(offer.hash, view.head.number)
+        passed_over = view.head.number - seen_at >= _BLOCKS_PASSED_OVER
+        if overdue and (not offers_enough or (is_next and passed_over)):
+            better = await self._replacement(entry, offer, view)
             if better is not None:
                 if await self._in_thread(self._outbox.add_offer, entry, better):
                     await self.broadcast(better)
@@ -208,11 +226,15 @@ class Keeper:
         if sent_at is None or time.monotonic() - sent_at >= settings.rebroadcast_seconds:
             await self.broadcast(offer)
 
-    def _replacement(self, entry: Entry, offer: Offer, view: _View) -> Offer | None:
+    async def _replacement(self, entry: Entry, offer: Offer, view: _View) -> Offer | None:
         fees = self._settings.fees.replacement(offer.fees, view.prices)
         if fees is None:
             error = FeesAboveCap("a replacement would pass the fee cap", got=offer.fees)
             _log.warning("%s is stuck: %s", entry.key, error)
+            return None
+        cost = entry.call.value + entry.gas_limit * fees.max_fee
+        if await self._chain.balance(self._address) < cost:
+            _log.warning("%s is stuck: the account cannot pay a replacement", entry.key)
             return None
         _log.info("%s, nonce %s: offers %s instead of %s", entry.key, entry.nonce, fees, offer.fees)
         sign = signer(
@@ -234,14 +256,45 @@ class Keeper:
                 _log.info("%s: no reason for its revert: %s", entry.key, refusal)
         return "out of gas" if entry.gas_used == entry.gas_limit else NO_REASON
 
-    async def _notice_deep_reorg(self, mined_nonces: int) -> None:
-        """The chain knows fewer transactions than were final, and goes on doing so."""
-        highest = await self._in_thread(self._outbox.highest_final_nonce)
-        self._rounds_behind = self._rounds_behind + 1 if highest >= mined_nonces else 0
-        if self._rounds_behind >= _ROUNDS_BEFORE_REOPENING:
-            count = await self._in_thread(self._outbox.reopen, mined_nonces)
-            _log.error("a deep reorg undid %d final transactions: sending them again", count)
-            self._rounds_behind = 0
+    async def _notice_deep_reorg(self, view: _View) -> None:
+        """Final transactions whose blocks are not the chain's any more, several rounds long, are
+        pending again. A node that is behind shows no block at their height, and says nothing."""
+        gone: list[Entry] = []
+        for entry in await self._in_thread(self._outbox.newest_final, _FINAL_ENTRIES):
+            block = await view.block(entry.mined_block or 0)
+            if block is None or block.hash == entry.mined_block_hash:
+                break
+            gone.append(entry)
+        self._rounds_reorganised = self._rounds_reorganised + 1 if gone else 0
+        if self._rounds_reorganised >= _ROUNDS_BEFORE_REOPENING:
+            for entry in gone:
+                await self._in_thread(self._outbox.set_pending, entry)
+            _log.error("a deep reorg undid %d final transactions: looking again", len(gone))
+            self._rounds_reorganised = 0
+
+    async def _notice_gap(self, entries: list[Entry], view: _View) -> None:
+        """A nonce that no transaction has keeps all later ones waiting. It comes of a foreign
+        transaction that was counted and then lost; a payment of nothing to oneself takes its
+        place once the chain has gone on without it for as long as confirmations take."""
+        lowest = min((entry.nonce for entry in entries if entry.nonce is not None), default=0)
+        if lowest <= view.mined_nonces:
+            self._gap_since = None
+            return
+        if self._gap_since is None:
+            self._gap_since = view.head.number
+        if view.head.number - self._gap_since < self._settings.confirmations:
+            return
+        call = ContractCall(self._address, b"", description="fill a gap of nonces")
+        fees = self._settings.fees.first_offer(view.prices)
+        chain_id = self._chain.network.chain_id
+        sign = signer(self._account, chain_id, call, _GAS_OF_A_PAYMENT, fees)
+        for nonce in range(view.mined_nonces, lowest):
+            filled: Entry | None = await self._in_thread(
+                self._outbox.fill_gap, nonce, call, _GAS_OF_A_PAYMENT, sign
+            )
+            if filled is not None:
+                _log.error("no transaction has nonce %d: filling it", nonce)
+                await self.broadcast(filled.offers[-1])
 
 
 class _View:

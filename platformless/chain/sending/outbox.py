@@ -27,9 +27,9 @@ from ..money import NATIVE, Amount
 from .entry import Entry, Offer, State
 from .fees import Fees
 from .tables import (
+    BUSY_SECONDS,
     INSERT,
     INSERT_OFFER,
-    IS_FINAL,
     OFFERS_OF,
     UNMINED,
     Queries,
@@ -40,8 +40,6 @@ from .tables import (
     metadata,
     transactions,
 )
-
-_BUSY_SECONDS = 30
 
 Sign = Callable[[int], Offer]
 """Signs the transaction for a nonce."""
@@ -55,9 +53,7 @@ class Outbox:
         self.chain_id = chain_id
         self.account = account
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._engine = sa.create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS}
-        )
+        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
         sa.event.listen(self._engine, "connect", configure)
         sa.event.listen(self._engine, "begin", begin)
         self._readers = self._engine.execution_options(begin="BEGIN")
@@ -136,7 +132,6 @@ class Outbox:
         Raises:
             OutboxKeyReused, InsufficientFunds: and nothing is changed.
         """
-        now = time.time()
         with self._write() as connection:
             known = self._entries(connection, self._queries.by_key, key=key)
             if known:
@@ -146,31 +141,11 @@ class Outbox:
             nonce = self._next_nonce(connection, next_nonce)
             offer = sign(nonce)
             self._require_funds(connection, balance, call.value + gas_limit * offer.fees.max_fee)
-            values = {
-                "state": State.PENDING.value,
-                "gas_limit": gas_limit,
-                "nonce": nonce,
-                "changed_at": now,
-            }
-            if known:
-                identity = known[0].id
-                self._set(connection, identity, refusal=None, **values)
-            else:
-                inserted = connection.execute(
-                    INSERT,
-                    {
-                        "chain_id": self.chain_id,
-                        "account": self.account.value,
-                        "key": key,
-                        "description": call.description,
-                        "call_to": call.to.value,
-                        "call_data": call.data,
-                        "call_value": str(call.value),
-                        "created_at": now,
-                        **values,
-                    },
-                )
-                identity = inserted.lastrowid
+            if not known:
+                return self._insert(connection, key, call, gas_limit, offer)
+            identity = known[0].id
+            values = {"state": State.PENDING.value, "gas_limit": gas_limit, "nonce": nonce}
+            self._set(connection, identity, refusal=None, **values)
             _insert_offer(connection, identity, offer)
         return Entry(identity, key, call, gas_limit, nonce, State.PENDING, offers=(offer,))
 
@@ -227,23 +202,45 @@ class Outbox:
         with self._write() as connection:
             self._set(connection, entry.id, state=state.value, refusal=reason or None)
 
-    def highest_final_nonce(self) -> int:
-        """-1 when nothing is final."""
+    def newest_final(self, count: int) -> list[Entry]:
+        """The final entries that were mined last, the newest first."""
         with self._read() as connection:
-            highest = connection.execute(self._queries.highest_final_nonce).scalar()
-        return -1 if highest is None else int(highest)
+            return self._entries(connection, self._queries.newest_final.limit(count))
 
-    def reopen(self, first_nonce: int) -> int:
-        """Makes final entries pending again, from a nonce on, after a reorg deeper than the
-        confirmations that were waited for. Returns how many."""
+    def fill_gap(self, nonce: int, call: ContractCall, gas_limit: int, sign: Sign) -> Entry | None:
+        """Keeps a transaction for a nonce that no entry has; None when one has it."""
+        key = f"gap/{nonce}"
         with self._write() as connection:
-            condition = sa.and_(self._queries.mine, IS_FINAL, transactions.c.nonce >= first_nonce)
-            changed = connection.execute(
-                transactions.update()
-                .where(condition)
-                .values(state=State.PENDING.value, changed_at=time.time(), **UNMINED)
-            )
-            return changed.rowcount
+            taken = connection.execute(self._queries.by_nonce, {"nonce": nonce}).first()
+            if taken is not None or self._entries(connection, self._queries.by_key, key=key):
+                return None
+            return self._insert(connection, key, call, gas_limit, sign(nonce))
+
+    def _insert(
+        self, connection: sa.Connection, key: str, call: ContractCall, gas_limit: int, offer: Offer
+    ) -> Entry:
+        now = time.time()
+        inserted = connection.execute(
+            INSERT,
+            {
+                "chain_id": self.chain_id,
+                "account": self.account.value,
+                "key": key,
+                "description": call.description,
+                "call_to": call.to.value,
+                "call_data": call.data,
+                "call_value": str(call.value),
+                "gas_limit": gas_limit,
+                "nonce": offer.nonce,
+                "state": State.PENDING.value,
+                "created_at": now,
+                "changed_at": now,
+            },
+        )
+        _insert_offer(connection, inserted.lastrowid, offer)
+        return Entry(
+            inserted.lastrowid, key, call, gas_limit, offer.nonce, State.PENDING, offers=(offer,)
+        )
 
     def _next_nonce(self, connection: sa.Connection, on_chain: int) -> int:
         highest = connection.execute(self._queries.highest_nonce).scalar()

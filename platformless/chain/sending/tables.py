@@ -7,6 +7,8 @@ offers         one row a signed version of a transaction: all of one nonce, with
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +16,9 @@ import sqlalchemy as sa
 from ...protocol.digests import Address
 from ..connection import ContractCall
 from .entry import FINAL_STATES, OPEN_STATES, Entry, Offer, State
+
+BUSY_SECONDS = 30
+_BETWEEN_TRIES_SECONDS = 0.02
 
 metadata = sa.MetaData()
 
@@ -103,7 +108,14 @@ class Queries:
         self.over = self.all.where(asked, sa.not_(is_open))
         highest = sa.select(sa.func.max(transactions.c.nonce)).where(self.mine)
         self.highest_nonce = highest
-        self.highest_final_nonce = highest.where(IS_FINAL)
+        self.newest_final = (
+            sa.select(transactions)
+            .where(self.mine, IS_FINAL)
+            .order_by(transactions.c.mined_block.desc())
+        )
+        self.by_nonce = sa.select(transactions.c.id).where(
+            self.mine, transactions.c.nonce == sa.bindparam("nonce")
+        )
         self.promised = (
             sa.select(
                 transactions.c.call_value,
@@ -142,12 +154,26 @@ def entry_of(row: Any, offers: tuple[Offer, ...]) -> Entry:
 
 def configure(connection: Any, _record: Any) -> None:
     """WAL, and a commit that is on the disk when it returns."""
-    connection.isolation_level = None  # _begin starts the transactions
+    connection.isolation_level = None  # `begin` starts the transactions
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    """SQLite does not wait for other processes here, whatever its timeout."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_BETWEEN_TRIES_SECONDS)
+        else:
+            return
 
 
 def begin(connection: sa.Connection) -> None:
