@@ -3,9 +3,13 @@
     PlatformlessError
     ├── protocol.errors.ProtocolError    PRO-…   a value or an encoding breaks its rules
     ├── chain.errors.ChainError          CHN-…   the chain, a contract or a transaction failed
+    ├── storage.errors.StorageError      STO-…   a blob, a portal or a publication failed
+    ├── engine.errors.EngineError        ENG-…   the model cannot be run, or a request not answered
     ├── audit.errors.Rejection           VER-…   a proof or a claim is not accepted
     ├── audit.errors.VerifierError       VRF-…   the check itself could not run
+    ├── audit.errors.RecoveryProblem     RCV-…   a conversation cannot be had, or not trusted
     ├── prover.errors.ProverError        PRV-…   a proof could not be made
+    ├── node.errors.NodeError            NOD-…   the node cannot do what it was asked
     └── console.BadInput, Interrupted    CLI-…   a command was used wrongly, or stopped
 
 A code is stable: operators search for it and programs compare it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..protocol.digests import Address
@@ -25,7 +25,8 @@ class Network:
     host_earnings: Address
     fab: Token
     usdc: Token
-    rpc_urls: tuple[str, ...] = ()
+    rpc_urls: tuple[str, ...] = field(default=(), repr=False)
+    """Not shown: a provider's key may be in them."""
 
     def token(self, address: Address) -> Token:
         """The payment token at an address; an unknown one counts in base units."""
@@ -77,14 +78,14 @@ def network_from(environment: Mapping[str, str], base: Network = BASE_SEPOLIA) -
         ValueOutOfRange: when a value is no address or no number.
     """
     changes: dict[str, Any] = {
-        field: Address.from_hex(environment[name])
-        for name, field in _VARIABLES.items()
+        variable: Address.from_hex(environment[name])
+        for name, variable in _VARIABLES.items()
         if environment.get(name)
     }
-    for name, field in _TOKEN_VARIABLES.items():
+    for name, variable in _TOKEN_VARIABLES.items():
         if environment.get(name):
-            changes[field] = replace(
-                getattr(base, field), address=Address.from_hex(environment[name])
+            changes[variable] = replace(
+                getattr(base, variable), address=Address.from_hex(environment[name])
             )
     if environment.get("CHAIN_ID"):
         text = environment["CHAIN_ID"]

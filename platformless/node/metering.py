@@ -14,6 +14,7 @@ from ..protocol.digests import ProofHash
 from ..protocol.header import SessionHeader
 from ..protocol.transcript import Entry, Kind, State, Tokens
 from ..protocol.window import Window
+from .errors import DepositUsedUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,16 @@ class Meter:
         goes on with a partial one of the assistant is joined to it.
 
         Raises:
+            DepositUsedUp: when the deposit does not pay for the entry's tokens: a claim that passes
+                it would be refused as a whole.
             TranscriptError: when the transcript has ended.
         """
+        if entry.billed > self.tokens_left:
+            raise DepositUsedUp(
+                "the deposit does not pay for these tokens",
+                expected=f"at most {self.tokens_left} tokens",
+                got=entry.billed,
+            )
         messages = self.messages if message is None else _joined(self.messages, message)
         return replace(
             self,

@@ -41,7 +41,7 @@ class KeyLimits:
 class _Binding:
     client: Address
     recovery_key: PublicKeyBytes | None
-    key: bytearray
+    key: bytearray = field(repr=False)
     expires: float
     inits: set[bytes] = field(default_factory=set)
     nonces: set[bytes] = field(default_factory=set)
@@ -65,8 +65,14 @@ class SessionKeys:
     def __len__(self) -> int:
         return len(self._bindings)
 
-    def begin(self, frame: EncryptedInit, init: SessionInit) -> None:
+    def begin(
+        self, frame: EncryptedInit, init: SessionInit, *, proven_depositor: bool = False
+    ) -> None:
         """Takes the key of an accepted init.
+
+        Args:
+            proven_depositor: The client has shown with its wallet that it is the session's
+                depositor: it takes over what a stranger may have bound.
 
         Raises:
             ReplayedFrame: when the same init was taken before.
@@ -79,6 +85,8 @@ class SessionKeys:
         if binding is None:
             self._make_room(now)
             binding = _Binding(init.client_key_address, init.recovery_key, bytearray(), 0.0)
+        elif binding.client != init.client_key_address and proven_depositor:
+            binding.client, binding.recovery_key = init.client_key_address, init.recovery_key
         elif binding.client != init.client_key_address:
             raise ForeignClient(
                 f"session {init.job_id} belongs to another client",
@@ -106,12 +114,16 @@ class SessionKeys:
         return bytes(self._alive(session_id).key)
 
     def client(self, session_id: int) -> Address:
-        """Whose init bound the session; with `key`'s errors."""
-        return self._alive(session_id).client
+        """Whose init bound the session, also when its key's time is over.
+
+        Raises:
+            SessionKeyMissing: when nobody did.
+        """
+        return self._bound(session_id).client
 
     def recovery_key(self, session_id: int) -> PublicKeyBytes | None:
-        """For whom deltas are sealed; with `key`'s errors."""
-        return self._alive(session_id).recovery_key
+        """For whom deltas are sealed; with `client`'s errors."""
+        return self._bound(session_id).recovery_key
 
     def take_nonce(self, session_id: int, nonce: bytes) -> None:
         """Notes the nonce of a message that was opened.
@@ -131,7 +143,15 @@ class SessionKeys:
         binding.nonces.add(nonce)
 
     def end(self, session_id: int) -> None:
-        """Forgets a session and overwrites its key."""
+        """Overwrites a session's key. What was seen stays known, so that nothing is taken twice
+        while the job can still be billed."""
+        binding = self._bindings.get(session_id)
+        if binding is not None:
+            binding.wipe()
+            binding.key = bytearray()
+
+    def forget(self, session_id: int) -> None:
+        """Forgets a session whose job is over on chain."""
         binding = self._bindings.pop(session_id, None)
         if binding is not None:
             binding.wipe()
@@ -145,6 +165,12 @@ class SessionKeys:
             binding.wipe()
             binding.key = bytearray()
         return len(over)
+
+    def _bound(self, session_id: int) -> _Binding:
+        binding = self._bindings.get(session_id)
+        if binding is None:
+            raise SessionKeyMissing(f"session {session_id} was never begun", expected="an init")
+        return binding
 
     def _alive(self, session_id: int) -> _Binding:
         binding = self._bindings.get(session_id)
@@ -162,7 +188,7 @@ class SessionKeys:
             return
         for session_id, binding in list(self._bindings.items()):
             if binding.expires <= now:
-                self.end(session_id)
+                self.forget(session_id)
         if len(self._bindings) >= self._limits.sessions:
             raise TooManySessions("too many sessions", expected=f"at most {self._limits.sessions}")
 

@@ -22,6 +22,7 @@ from ..protocol.signatures import address_of_key
 from .errors import DeprecatedSetting, LooseSecretFile, MissingSetting, WrongSetting
 
 _KEY_BYTES = 32
+_LEVELS = ("trace", "debug", "info", "warn", "warning", "error")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 RENAMED = {
@@ -48,8 +49,8 @@ class NodeSettings(BaseModel):
 
     host_private_key: SecretStr
     """The host's account: receives sessions, signs deltas, pays gas. 32 bytes in hex."""
-    rpc_url: str = BASE_SEPOLIA.rpc_urls[0]
-    """Several with commas, the preferred one first."""
+    rpc_url: str = Field(default=BASE_SEPOLIA.rpc_urls[0], repr=False)
+    """Several with commas, the preferred one first. Not shown: a provider's key may be in it."""
     chain_id: int = Field(default=BASE_SEPOLIA.chain_id, gt=0)
     model_path: Path | None = None
     """A GGUF file; the packaged test model when unset."""
@@ -66,7 +67,7 @@ class NodeSettings(BaseModel):
     s5_portal_url: str = ""
     """Several with commas; the embedded portal when unset."""
     s5_portal_token: SecretStr = SecretStr("")
-    log_level: str = Field(default="info", pattern="^(trace|debug|info|warn|warning|error)$")
+    log_level: str = Field(default="info", pattern=f"^({'|'.join(_LEVELS)})$")
     data_folder: Path = Path("data")
 
     @property
@@ -94,16 +95,15 @@ def load_settings(
         in_file = dotenv_values(env_file, interpolate=False)
         if "HOST_PRIVATE_KEY" in in_file:
             _require_private(env_file)
-        found |= {name: value for name, value in in_file.items() if value is not None}
-    found |= dict(os.environ if environment is None else environment)
+        found |= _named_alike({name: value or "" for name, value in in_file.items()})
+    found |= _named_alike(os.environ if environment is None else environment)
     for name, instead in RENAMED.items():
         if name in found:
             raise DeprecatedSetting(f"{name} is no longer used", expected=instead, got=name)
     if "LOG_LEVEL" not in found and "RUST_LOG" in found:
-        found["LOG_LEVEL"] = found["RUST_LOG"].split(",")[0].rpartition("=")[2]
-    for name, common in _ALIASES.items():
-        if found.get(name):
-            found[common] = found[name]
+        found["LOG_LEVEL"] = _level_of(found["RUST_LOG"])
+    if "LOG_LEVEL" in found:
+        found["LOG_LEVEL"] = found["LOG_LEVEL"].lower()
     try:
         settings = NodeSettings(**_known(found))
     except ValidationError as error:
@@ -112,10 +112,31 @@ def load_settings(
     return settings, network_from(found)
 
 
+def _named_alike(source: Mapping[str, str]) -> dict[str, str]:
+    """A source's variables without empty ones, contracts under one name.
+
+    Raises:
+        WrongSetting: when two names of one contract say different things.
+    """
+    found = {name: value for name, value in source.items() if value.strip()}
+    for name, common in _ALIASES.items():
+        if name in found and found.setdefault(common, found[name]) != found[name]:
+            raise WrongSetting(
+                f"{name} and {common} differ", expected=found[common], got=found[name]
+            )
+    return found
+
+
+def _level_of(rust_log: str) -> str:
+    """The level in a `RUST_LOG`, such as `info` or `target=debug,other=warn`."""
+    level = rust_log.split(",")[0].rpartition("=")[2].strip().lower()
+    return {"off": "error"}.get(level, level if level in _LEVELS else "info")
+
+
 def _known(found: Mapping[str, str]) -> dict[str, Any]:
     """The variables that are fields. An empty one counts as unset."""
     names = {name.upper(): name for name in NodeSettings.model_fields}
-    return {names[name]: value.strip() for name, value in found.items() if name in names and value}
+    return {names[name]: value.strip() for name, value in found.items() if name in names}
 
 
 def _require_private(path: Path) -> None:

@@ -31,6 +31,7 @@ from .signatures import Signature
 
 ALGORITHM = "secp256k1-ecdh(ephemeral→static)+hkdf(sha256)+xchacha20-poly1305"
 FINAL_ASSOCIATED = b"encrypted_response_final"
+_CHUNK = b"chunk_"
 _SALT = bytes(32)
 _RECOVERY_ID_OFFSET = 27
 _MOST_DIGITS = 20
@@ -153,6 +154,19 @@ def signing_digest(
     return hashlib.sha256(b"|".join(parts)).digest()
 
 
+def open_client_message(encrypted: Encrypted, session_key: bytes) -> bytes:
+    """As `open_message`, for what a client sends. Both sides use one key: what the host itself has
+    sent must not come back as a client's.
+
+    Raises:
+        EnvelopeBroken: also when it is an answer of the host.
+    """
+    associated = encrypted.associated
+    if associated == FINAL_ASSOCIATED or associated.startswith(_CHUNK):
+        raise EnvelopeBroken("this is an answer of the host", expected="a client's message")
+    return open_message(encrypted, session_key)
+
+
 def open_message(encrypted: Encrypted, session_key: bytes) -> bytes:
     """Raises:
     EnvelopeBroken: when it was not encrypted with this key, or was changed.
@@ -172,7 +186,7 @@ def seal_message(
 
 def chunk_associated(index: int) -> bytes:
     """Associated data of the `index`-th chunk of an answer."""
-    return b"chunk_%d" % index
+    return _CHUNK + b"%d" % index
 
 
 def encrypted_from_hex(ciphertext: str, nonce: str, associated: str) -> Encrypted:

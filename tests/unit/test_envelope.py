@@ -148,3 +148,14 @@ def test_a_message_under_another_key_or_place_is_refused() -> None:
     ):
         with pytest.raises(EnvelopeBroken):
             envelope.open_message(wrong, other)
+
+
+@pytest.mark.parametrize("associated", [envelope.chunk_associated(0), envelope.FINAL_ASSOCIATED])
+def test_an_answer_of_the_host_does_not_come_back_as_a_prompt(associated: bytes) -> None:
+    key = b"\x01" * 32
+    answer = envelope.seal_message(b"hi", key, nonce=b"\x02" * 24, associated=associated)
+    assert envelope.open_message(answer, key) == b"hi"
+    with pytest.raises(EnvelopeBroken):
+        envelope.open_client_message(answer, key)
+    sent = envelope.seal_message(b"hi", key, nonce=b"\x02" * 24, associated=b"message_0")
+    assert envelope.open_client_message(sent, key) == b"hi"

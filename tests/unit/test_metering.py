@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from platformless.node.errors import DepositUsedUp
 from platformless.node.metering import ClaimRules, Cut, Meter
 from platformless.protocol.delta import Message, merge
 from platformless.protocol.errors import TranscriptError, WindowError
@@ -108,13 +109,17 @@ def test_nothing_pending_is_no_checkpoint() -> None:
 
 
 def test_a_deposit_that_is_used_up_leaves_nothing() -> None:
-    assert fed(start(), 5000).tokens_left == 0
-    assert fed(replace(start(), rules=replace(RULES, affordable=Tokens(10))), 20).tokens_left == 0
+    meter = fed(start(), 5000)
+    assert meter.tokens_left == 0
+    with pytest.raises(DepositUsedUp):
+        meter.add(*completion(1))
+    assert meter.add(*prompt()).end().state.tokens == 5000
 
 
 @given(st.lists(st.integers(0, 700), max_size=12), st.integers(100, 2000))
 def test_checkpoints_join_and_claim_each_token_once(counts: list[int], size: int) -> None:
-    meter, cuts = start(), list[Cut]()
+    meter = replace(start(), rules=replace(RULES, affordable=Tokens(10**6)))
+    cuts = list[Cut]()
     for count in counts:
         meter = fed(meter, count)
         if meter.is_due(Tokens(size)):

@@ -106,9 +106,9 @@ def test_a_key_ends_with_its_time(keys: SessionKeys, clock: Clock) -> None:
     clock.now += TTL - 1
     assert keys.key(7)
     clock.now += 1
-    for ask in (keys.key, keys.client, keys.recovery_key):
-        with pytest.raises(SessionKeyMissing):
-            ask(7)
+    with pytest.raises(SessionKeyMissing):
+        keys.key(7)
+    assert keys.recovery_key(7) == PublicKeyBytes.of(CLIENT_KEY)
     with pytest.raises(SessionKeyMissing):
         keys.take_nonce(7, b"a")
     assert keys.sweep() == 1
@@ -117,13 +117,30 @@ def test_a_key_ends_with_its_time(keys: SessionKeys, clock: Clock) -> None:
     assert keys.key(7) == (2).to_bytes(32, "big")
 
 
-def test_an_ended_session_is_forgotten(keys: SessionKeys) -> None:
+def test_an_ended_session_remembers_what_it_has_seen(keys: SessionKeys) -> None:
     keys.begin(*init())
-    keys.end(7)
     keys.end(7)
     with pytest.raises(SessionKeyMissing):
         keys.key(7)
+    with pytest.raises(ReplayedFrame):
+        keys.begin(*init())
+    with pytest.raises(ForeignClient):
+        keys.begin(*init(2, client=STRANGER_KEY))
+    keys.forget(7)
+    keys.forget(7)
     assert len(keys) == 0
+    for ask in (keys.client, keys.recovery_key):
+        with pytest.raises(SessionKeyMissing):
+            ask(7)
+
+
+def test_a_depositor_takes_over_what_a_stranger_bound(keys: SessionKeys) -> None:
+    keys.begin(*init(1, client=STRANGER_KEY))
+    frame, opened = init(2)
+    keys.begin(frame, opened, proven_depositor=True)
+    assert keys.client(7) == opened.client_key_address
+    with pytest.raises(ForeignClient):
+        keys.begin(*init(3, client=STRANGER_KEY))
 
 
 def test_the_limits_are_kept(keys: SessionKeys, clock: Clock) -> None:

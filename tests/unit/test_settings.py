@@ -121,3 +121,33 @@ def test_secrets_are_not_shown() -> None:
     assert "0707" not in shown
     assert "portal-secret" not in shown
     assert settings.s5_portal_token.get_secret_value() == "portal-secret"
+
+
+def test_the_environment_wins_under_every_name_of_a_contract(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    env.write_text(f"JOB_MARKETPLACE_FAB_WITH_S5_ADDRESS=0x{'11' * 20}\nHOST_PRIVATE_KEY={KEY}\n")
+    env.chmod(0o600)
+    environment = {"CONTRACT_JOB_MARKETPLACE": "0x" + "22" * 20, "HOST_PRIVATE_KEY": ""}
+    settings, network = load_settings(environment, env)
+    assert network.marketplace == Address(b"\x22" * 20)
+    assert settings.private_key == b"\x07" * 32
+    with pytest.raises(WrongSetting):
+        load_settings({**GUIDE, "CONTRACT_NODE_REGISTRY": "0x" + "33" * 20}, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "level"),
+    [
+        ("RUST_LOG", "off", "error"),
+        ("RUST_LOG", "my_crate", "info"),
+        ("RUST_LOG", "a=debug,b=warn", "debug"),
+        ("LOG_LEVEL", "INFO", "info"),
+    ],
+)
+def test_levels_are_read_as_they_are_written_elsewhere(name: str, value: str, level: str) -> None:
+    assert load_settings({"HOST_PRIVATE_KEY": KEY, name: value}, None)[0].log_level == level
+
+
+def test_an_rpc_address_with_a_key_in_it_is_not_shown() -> None:
+    settings, network = load_settings({**GUIDE, "RPC_URL": "https://rpc.example/v2/api-key"}, None)
+    assert "api-key" not in f"{settings!r} {network!r}"
