@@ -16,6 +16,7 @@ from .errors import (
     ForeignHost,
     JobNotActive,
     JobNotFound,
+    JobTimedOut,
     ModelNotServed,
 )
 from .metering import ClaimRules
@@ -60,6 +61,7 @@ class SessionAuthority:
     """
 
     def __init__(self, chain: Chain, host: Address, models: frozenset[ModelId]) -> None:
+        self._chain = chain
         self._host = host
         self._models = models
         self._marketplace = Marketplace(chain)
@@ -69,7 +71,8 @@ class SessionAuthority:
         """Reads a session and decides.
 
         Raises:
-            JobNotFound, JobNotActive, ForeignHost, ModelNotServed, DepositUsedUp: why not.
+            JobNotFound, JobNotActive, ForeignHost, JobTimedOut, ModelNotServed, DepositUsedUp: why
+                not.
             RpcError: when the chain cannot be asked.
         """
         try:
@@ -85,6 +88,13 @@ class SessionAuthority:
         if session.host != self._host:
             raise ForeignHost(
                 f"job {session_id} is another host's", expected=self._host, got=session.host
+            )
+        now = (await self._chain.head()).timestamp
+        if now > session.times_out_at:
+            raise JobTimedOut(
+                f"job {session_id} has timed out",
+                expected=f"before {session.times_out_at}",
+                got=now,
             )
         model_id = await self._marketplace.model_of(session_id)
         if model_id not in self._models:

@@ -16,7 +16,8 @@ NodeError                    NOD-000
     ├── JobNotActive         NOD-212   the job is over
     ├── ForeignHost          NOD-213   the job is another host's
     ├── ModelNotServed       NOD-214   the job is for a model that is not served here
-    └── DepositUsedUp        NOD-215   the job's deposit pays for nothing more
+    ├── DepositUsedUp        NOD-215   the job's deposit pays for nothing more
+    └── JobTimedOut          NOD-216   the job has timed out: anyone may end it at any moment
 """
 
 from __future__ import annotations
@@ -116,4 +117,10 @@ class ModelNotServed(SessionError):
 class DepositUsedUp(SessionError):
     code = "NOD-215"
     wire_code = "DEPOSIT_USED_UP"
+    advice = "open another session"
+
+
+class JobTimedOut(SessionError):
+    code = "NOD-216"
+    wire_code = "JOB_TIMED_OUT"
     advice = "open another session"

@@ -14,6 +14,7 @@ from platformless.node.errors import (
     ForeignHost,
     JobNotActive,
     JobNotFound,
+    JobTimedOut,
     ModelNotServed,
 )
 from platformless.protocol.digests import ModelId, WeightsRoot
@@ -55,6 +56,13 @@ async def test_a_job_that_is_over_is_refused(world: World) -> None:
     session_id = await world.open_session()
     await world.send("client", world.marketplace.complete(session_id))
     with pytest.raises(JobNotActive):
+        await authority(world).admit(session_id)
+
+
+async def test_a_job_that_has_timed_out_is_refused(world: World) -> None:
+    session_id = await world.open_session(proof_timeout_seconds=60)
+    await world.pass_time(61)
+    with pytest.raises(JobTimedOut):
         await authority(world).admit(session_id)
 
 
