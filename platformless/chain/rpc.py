@@ -102,20 +102,24 @@ class RpcEndpoints:
 
     async def _next_endpoint(self, method: str, deadline: float) -> _Endpoint:
         """The endpoint in use, or the next that is not resting; waits when all are."""
+        while True:
+            now = time.monotonic()
+            endpoint = self._least_tired(now)
+            if endpoint.resting_until > deadline or now > deadline:
+                raise self._unavailable(method)
+            if endpoint.resting_until <= now:
+                return endpoint
+            # Looked at again afterwards: what others learned meanwhile may prolong the rest.
+            await asyncio.sleep(endpoint.resting_until - now)
+
+    def _least_tired(self, now: float) -> _Endpoint:
+        """The first endpoint, from the one in use on, that does not rest; or that is soonest
+        awake."""
         count = len(self._endpoints)
         in_turn = [(self._current + step) % count for step in range(count)]
-        chosen = min(in_turn, key=lambda index: self._endpoints[index].resting_until)
-        now = time.monotonic()
-        for index in in_turn:
-            if self._endpoints[index].resting_until <= now:
-                chosen = index
-                break
+        chosen = min(in_turn, key=lambda index: max(now, self._endpoints[index].resting_until))
         self._current = chosen
-        endpoint = self._endpoints[chosen]
-        if endpoint.resting_until > deadline or now > deadline:
-            raise self._unavailable(method)
-        await asyncio.sleep(max(0.0, endpoint.resting_until - now))
-        return endpoint
+        return self._endpoints[chosen]
 
     def _unavailable(self, method: str) -> EndpointsUnavailable | WrongChain:
         foreign = [end.foreign_chain_id for end in self._endpoints]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from platformless.retrying import Backoff
 from .bare import IMPATIENT, BareChain
 from .faulty import Fault, FaultyNode, for_method, reply, silence, text
 
+AT_ONCE = 20
 PATIENT = RpcSettings(request_seconds=1, patience_seconds=30, backoff=Backoff(0.05, 15))
 DOWN = "http://127.0.0.1:9"
 
@@ -145,14 +147,20 @@ async def test_a_node_that_lacks_a_block_is_passed_over(bare: BareChain, node: F
         assert await chain.nonce(bare.address) == 0
 
 
-async def test_failures_at_the_same_time_count_once(bare: BareChain, node: FaultyNode) -> None:
-    node.fault = text("", status=502)
+async def test_failures_at_the_same_time_count_once(
+    bare: BareChain, node: FaultyNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Twenty requests fail together: the endpoint rests as after one failure."""
+
+    async def fail_the_first(_call: dict[str, object]) -> web.Response | None:
+        return web.Response(status=502) if node.asked.total() <= AT_ONCE else None
+
+    node.fault = fail_the_first
     async with connect(bare, node.url, settings=PATIENT) as chain:
-        asking = [asyncio.create_task(chain.head()) for _ in range(20)]
-        await asyncio.sleep(0.05)
-        node.fault = None
-        async with asyncio.timeout(2):
-            await asyncio.gather(*asking)
+        await asyncio.gather(*(chain.head() for _ in range(AT_ONCE)))
+    rests = [float(found) for found in re.findall(r"rests ([0-9.]+) s", caplog.text)]
+    assert len(rests) == AT_ONCE
+    assert max(rests) < 1, "a rest after twenty failures is fifteen seconds"
 
 
 async def test_an_endpoint_of_another_chain_is_passed_over(
