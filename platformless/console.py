@@ -6,7 +6,9 @@ Exit status: 0 done or accepted, 1 rejected, 2 bad usage or input, 3 could not r
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +81,14 @@ def guarded(program: str, command: str, as_json: bool, run: Callable[[Output], N
     except KeyboardInterrupt as interrupt:
         output.error(Interrupted("interrupted"))
         raise typer.Exit(Interrupted.exit_status) from interrupt
+
+
+def stop_requested() -> asyncio.Event:
+    """An event of the running loop that SIGINT and SIGTERM set, for commands that stay."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
 
 
 def read_file(path: Path) -> bytes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from ..closing import AsyncClosing
 from ..protocol.digests import Address
 from .errors import RpcRefused, UnreadableAnswer
 from .networks import Network
@@ -65,7 +65,7 @@ class ContractCall:
     gas_limit: int | None = None
 
 
-class Chain:
+class Chain(AsyncClosing):
     """A connection to a network over its RPC endpoints. Use as an asynchronous context manager."""
 
     def __init__(
@@ -77,17 +77,6 @@ class Chain:
     ) -> None:
         self.network = network
         self._endpoints = RpcEndpoints(rpc_urls or network.rpc_urls, network.chain_id, settings)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         await self._endpoints.close()
@@ -137,10 +126,6 @@ class Chain:
     async def balance(self, account: Address) -> int:
         """Wei."""
         return await self._number("eth_getBalance", str(account), LATEST)
-
-    async def code(self, address: Address) -> bytes:
-        """The code at an address; empty when there is no contract."""
-        return _bytes(await self._endpoints.ask("eth_getCode", str(address), LATEST))
 
     async def gas_prices(self) -> GasPrices:
         """From the last blocks (`eth_feeHistory`)."""

@@ -84,11 +84,6 @@ def encode_arguments(function: str, types: list[str], arguments: tuple[Any, ...]
         ) from error
 
 
-def address_of(text: str) -> Address:
-    """An address as the decoder gives it."""
-    return Address.from_hex(text)
-
-
 def event_topic(contract: str, event: str) -> bytes:
     """The first topic of an event: hash of its signature."""
     entry = _entry(contract, "event", event)

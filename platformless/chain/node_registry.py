@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..protocol.digests import Address, ModelId
 from .connection import Chain, ContractCall
-from .contract import ContractClient, address_of
+from .contract import ContractClient
 from .money import Amount, Price, Token
 
 
@@ -44,10 +44,10 @@ class NodeRegistry(ContractClient):
         operator, stake, active, metadata, api_url, models, _, _ = await self._read(
             "getNodeFullInfo", address
         )
-        if address_of(operator).is_zero:
+        if Address.from_hex(operator).is_zero:
             return None
         return Host(
-            address=address_of(operator),
+            address=Address.from_hex(operator),
             stake=Amount(stake, self.chain.network.fab),
             active=active,
             metadata=metadata,
@@ -56,11 +56,11 @@ class NodeRegistry(ContractClient):
         )
 
     async def active_hosts(self) -> list[Address]:
-        return [address_of(value) for value in await self._read("getAllActiveNodes")]
+        return [Address.from_hex(value) for value in await self._read("getAllActiveNodes")]
 
     async def hosts_of(self, model_id: ModelId) -> list[Address]:
         """The hosts that list a model."""
-        return [address_of(value) for value in await self._read("getNodesForModel", model_id)]
+        return [Address.from_hex(value) for value in await self._read("getNodesForModel", model_id)]
 
     async def price(self, host: Address, model_id: ModelId, token: Token) -> Price:
         """What the host asks for a model at least.

@@ -49,7 +49,7 @@ class _Endpoint:
     """Whether nothing speaks against its chain id: a connection that ended in a failure before it
     was checked does."""
     foreign_chain_id: int | None = None
-    next_id: int = field(default=1)
+    next_id: int = 1
 
 
 class RpcEndpoints:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..chain.devchain import DevChain, DevChainSettings, start_dev_chain
 from ..chain.errors import AnvilFailed
-from ..console import Output, write_file
+from ..console import Output, stop_requested, write_file
 
 _WATCH_SECONDS = 0.5
 
@@ -34,9 +33,7 @@ def run_dev_chain(output: Output, request: DevChainRequest) -> None:
 
 
 async def _run(output: Output, request: DevChainRequest) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = stop_requested()
     settings = DevChainSettings(port=request.port, block_seconds=request.block_seconds)
     with await start_dev_chain(settings) as chain:
         if request.env_file is not None:

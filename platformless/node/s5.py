@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-from ..console import BadInput, Output
+from ..console import BadInput, Output, stop_requested
 from ..storage.cids import BlobId
 from ..storage.errors import CidError
 from ..storage.portal.blobs import hash_of_file
@@ -57,9 +56,7 @@ async def _run(output: Output, request: PortalRequest) -> None:
     # Here, not above: names and the check need no server.
     from ..storage.portal.running import EmbeddedPortal
 
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = stop_requested()
     async with EmbeddedPortal(request.settings(), host=request.host, port=request.port) as portal:
         used = portal.contents.blobs.space.used_bytes
         if output.as_json:

@@ -14,11 +14,11 @@ import os
 import signal
 from collections import deque
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from ..closing import AsyncClosing
 from .errors import DeadlineExceeded, ProofCancelled, ProverCrashed, ProverRefused
 from .messages import (
     ABSENT,
@@ -39,7 +39,7 @@ _CANCELLED = "STP-016"
 _Result = TypeVar("_Result")
 
 
-class StarkProver:
+class StarkProver(AsyncClosing):
     """An asynchronous client of one stark-prover process.
 
     Use it as an asynchronous context manager, or call `close` at the end. Requests from several
@@ -54,17 +54,6 @@ class StarkProver:
         self._turn = asyncio.Lock()
         self._requests = 0
         self._busy: str | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     @property
     def process_id(self) -> int | None:

@@ -16,10 +16,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
+from ..closing import AsyncClosing
 from ..retrying import Backoff
 from .cids import BlobId
 from .errors import (
@@ -58,24 +58,13 @@ class BridgeSettings:
     scratch: Path | None = None
 
 
-class BridgeStore(VerifiedReads):
+class BridgeStore(VerifiedReads, AsyncClosing):
     """A `BlobStore` behind a bridge, and content by path. Tries `attempts` times."""
 
     def __init__(self, settings: BridgeSettings | None = None) -> None:
         self.settings = settings or BridgeSettings()
         super().__init__(scratch=self.settings.scratch)
         self._wire = Wire(self.settings.url, settings=self.settings.wire)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Closes every connection."""

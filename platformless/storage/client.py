@@ -11,9 +11,8 @@ import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from ..closing import AsyncClosing
 from .cids import TAG_BLAKE3, TAG_BLAKE3_LEGACY, BlobId
 from .errors import BadSettings, NotStored
 from .receiving import Receiver
@@ -49,7 +48,7 @@ class ClientSettings:
     scratch: Path | None = None
 
 
-class PortalClient(VerifiedReads):
+class PortalClient(VerifiedReads, AsyncClosing):
     """A `BlobStore` on one portal. Tries once, but for a resumed upload; see `portals.Portals`.
 
     Raises `RemoteError` with what to do about it (errors.py), `StoreError` when it is not the
@@ -64,17 +63,6 @@ class PortalClient(VerifiedReads):
             )
         self.settings = settings
         self._wire = Wire(settings.url, token=settings.token, settings=settings.wire)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Closes every connection."""

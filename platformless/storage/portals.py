@@ -12,9 +12,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from ..closing import AsyncClosing
 from ..retrying import Backoff
 from .cids import BlobId
 from .client import PortalClient
@@ -125,7 +124,7 @@ class _Round:
             _log.warning("portal passed over portal=%s error=%s", portal.client.url, error)
 
 
-class Portals(VerifiedReads):
+class Portals(VerifiedReads, AsyncClosing):
     """A `BlobStore` on several portals, the preferred one first. Closes them at the end.
 
     Raises:
@@ -145,17 +144,6 @@ class Portals(VerifiedReads):
                 "too few portals", expected=f"{max(self.settings.copies, 1)} or more", got=different
             )
         self._portals = [_Portal(client) for client in clients]
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Closes every portal's connections."""

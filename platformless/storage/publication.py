@@ -2,11 +2,12 @@
 
 Everything is prepared in a folder of this machine first, so that a repetition after a failure or a
 crash publishes the same bytes. Until the first upload what is prepared may change; from then on it
-is this, or nothing. The index is kept there as well; it grows
-under a lock, and never loses an entry.
+is this, or nothing. The index is kept there as well; it grows under a lock and never loses an
+entry.
 
     <folder>/<host>/<session>/bundle_<n>        what is, or will be, published as proof n
     <folder>/<host>/<session>/delta_<n>.json    the same for delta n
+    <folder>/<host>/<session>/content_<n>       tells whether delta n is of a given content and key
     <folder>/<host>/<session>/sent_<n>          made before the first upload of checkpoint n
     <folder>/<host>/<session>/index.json        the newest index
     <folder>/<host>/<session>/lock              held while the session is published

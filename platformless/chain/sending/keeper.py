@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
@@ -19,7 +19,8 @@ from ..connection import Block, Chain, ContractCall, GasPrices, says
 from ..errors import ChainError, ContractRefused, FeesAboveCap, NonceUnclear, RpcRefused
 from ..reverts import NO_REASON
 from .entry import Entry, Offer, State
-from .outbox import Outbox
+from .fees import Fees
+from .outbox import Outbox, Sign
 from .settings import SenderSettings
 from .signing import address_of, signer
 
@@ -33,7 +34,6 @@ _BLOCKS_PASSED_OVER = 2
 _GAS_OF_A_PAYMENT = 21_000
 _AT_A_TIME = 16
 _HARMLESS = ("already known", "already imported", "nonce too low", "known transaction")
-_Result = TypeVar("_Result")
 InThread = Callable[..., Awaitable[Any]]
 
 
@@ -131,6 +131,7 @@ class Keeper:
         await self._in_thread(self._outbox.set_final, entry, reason=reason)
         for offer in entry.offers:
             self._sent_at.pop(offer.hash, None)
+            self._seen_at.pop(offer.hash, None)
 
     async def _find_receipt(self, entry: Entry, view: _View) -> None:
         """Its nonce is used: by one of its own versions, or by a foreign transaction."""
@@ -201,9 +202,7 @@ class Keeper:
         except ContractRefused as refusal:
             await self._in_thread(self._outbox.refuse, entry, refusal.reason)
             return
-        sign = signer(
-            self._account, self._chain.network.chain_id, entry.call, entry.gas_limit, fees
-        )
+        sign = self._signer(entry.call, entry.gas_limit, fees)
         await self._in_thread(self._outbox.renumber, entry, next_nonce=view.mined_nonces, sign=sign)
         await self.broadcast((await self._again(entry)).offers[-1])
 
@@ -237,10 +236,10 @@ class Keeper:
             _log.warning("%s is stuck: the account cannot pay a replacement", entry.key)
             return None
         _log.info("%s, nonce %s: offers %s instead of %s", entry.key, entry.nonce, fees, offer.fees)
-        sign = signer(
-            self._account, self._chain.network.chain_id, entry.call, entry.gas_limit, fees
-        )
-        return sign(offer.nonce)
+        return self._signer(entry.call, entry.gas_limit, fees)(offer.nonce)
+
+    def _signer(self, call: ContractCall, gas_limit: int, fees: Fees) -> Sign:
+        return signer(self._account, self._chain.network.chain_id, call, gas_limit, fees)
 
     async def _why_reverted(self, entry: Entry) -> str:
         """Runs the call again where it failed; a node does not keep the reason."""
@@ -259,18 +258,25 @@ class Keeper:
     async def _notice_deep_reorg(self, view: _View) -> None:
         """Final transactions whose blocks are not the chain's any more, several rounds long, are
         pending again. A node that is behind shows no block at their height, and says nothing."""
-        gone: list[Entry] = []
-        for entry in await self._in_thread(self._outbox.newest_final, _FINAL_ENTRIES):
-            block = await view.block(entry.mined_block or 0)
-            if block is None or block.hash == entry.mined_block_hash:
-                break
-            gone.append(entry)
+        gone = await self._gone(1, view)
+        if gone:  # seldom; every round reads the newest one only
+            gone = await self._gone(_FINAL_ENTRIES, view)
         self._rounds_reorganised = self._rounds_reorganised + 1 if gone else 0
         if self._rounds_reorganised >= _ROUNDS_BEFORE_REOPENING:
             for entry in gone:
                 await self._in_thread(self._outbox.set_pending, entry)
             _log.error("a deep reorg undid %d final transactions: looking again", len(gone))
             self._rounds_reorganised = 0
+
+    async def _gone(self, count: int, view: _View) -> list[Entry]:
+        """Of so many newest final entries, those before the first whose block is the chain's."""
+        gone: list[Entry] = []
+        for entry in await self._in_thread(self._outbox.newest_final, count):
+            block = await view.block(entry.mined_block or 0)
+            if block is None or block.hash == entry.mined_block_hash:
+                break
+            gone.append(entry)
+        return gone
 
     async def _notice_gap(self, entries: list[Entry], view: _View) -> None:
         """A nonce that no transaction has keeps all later ones waiting. It comes of a foreign
@@ -286,8 +292,7 @@ class Keeper:
             return
         call = ContractCall(self._address, b"", description="fill a gap of nonces")
         fees = self._settings.fees.first_offer(view.prices)
-        chain_id = self._chain.network.chain_id
-        sign = signer(self._account, chain_id, call, _GAS_OF_A_PAYMENT, fees)
+        sign = self._signer(call, _GAS_OF_A_PAYMENT, fees)
         for nonce in range(view.mined_nonces, lowest):
             filled: Entry | None = await self._in_thread(
                 self._outbox.fill_gap, nonce, call, _GAS_OF_A_PAYMENT, sign

@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from eth_account.signers.local import LocalAccount
 
+from ...closing import AsyncClosing
 from ...locks import FileLock
 from ...protocol.digests import Address
 from ..connection import Chain, ContractCall, GasPrices, says
@@ -63,7 +63,7 @@ class Confirmed:
         return Amount(self.gas_used * self.gas_price, NATIVE)
 
 
-class TransactionSender:
+class TransactionSender(AsyncClosing):
     """Sends the transactions of one account. Use as an asynchronous context manager.
 
     Args:
@@ -107,14 +107,6 @@ class TransactionSender:
         )
         self._keeping = asyncio.create_task(self._keep())
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Stops keeping the outbox. What is under way stays in it; `send` and `wait` that are
