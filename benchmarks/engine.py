@@ -21,12 +21,13 @@ from pathlib import Path
 
 from llama_cpp import Llama
 
-from platformless.engine.chat import ChatFormat, Message
+from platformless.engine.chat import ChatFormat
 from platformless.engine.engine import Engine
 from platformless.engine.model import packaged_model
 from platformless.engine.request import GeneratedToken, GenerationRequest
 from platformless.engine.settings import EngineSettings
 from platformless.engine.weights import compute_weights
+from platformless.protocol.prompt import ChatMessage
 
 from .machine import machine
 
@@ -114,7 +115,7 @@ async def measure(threads: int, tokens: int, rounds: int) -> Figures:
         per_sequence = max(0, resident_bytes() - before - alone) // 7
         chat = ChatFormat(engine.vocabulary, engine.chat_template)
         prompts = [
-            chat.opening([Message("user", f"Write a long story about {subject}.")])
+            chat.opening([ChatMessage("user", f"Write a long story about {subject}.")])
             for subject in SUBJECTS
         ]
         bare: list[Run] = []

@@ -19,24 +19,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
+from ..protocol.prompt import ChatMessage
 from .errors import HistoryRewritten, NoChatTemplate, TemplateRefused
 from .model import Vocabulary
 
 # Private-use characters: no template has any use for them.
 _HOLDER = re.compile("\ue000([0-9]+)\ue001")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """`role` is system, user or assistant, or whatever else the template knows."""
-
-    role: str
-    content: str
 
 
 class ChatFormat:
@@ -56,7 +48,7 @@ class ChatFormat:
         except Exception as error:
             raise NoChatTemplate("the chat template is no valid Jinja", got=error) from error
 
-    def opening(self, messages: Sequence[Message]) -> tuple[int, ...]:
+    def opening(self, messages: Sequence[ChatMessage]) -> tuple[int, ...]:
         """All tokens before the first answer.
 
         Raises:
@@ -69,7 +61,7 @@ class ChatFormat:
             return (self._vocabulary.bos, *tokens)
         return tokens
 
-    def continuation(self, messages: Sequence[Message]) -> tuple[int, ...]:
+    def continuation(self, messages: Sequence[ChatMessage]) -> tuple[int, ...]:
         """The tokens that follow the last answer: `messages` is the whole conversation, with the
         last answer in it and the new messages behind it.
 
@@ -89,7 +81,7 @@ class ChatFormat:
             raise HistoryRewritten("the chat template changes what was said before")
         return self._tokens(rendered[len(past) :], messages)
 
-    def _rendered(self, messages: Sequence[Message]) -> str:
+    def _rendered(self, messages: Sequence[ChatMessage]) -> str:
         """The template's text with place holders, up to where the model answers."""
         fields: list[Any] = [
             {"role": message.role, "content": _holder(at)} for at, message in enumerate(messages)
@@ -99,7 +91,7 @@ class ChatFormat:
         except Exception as error:
             raise TemplateRefused("the chat template rejects these messages", got=error) from error
 
-    def _tokens(self, rendered: str, messages: Sequence[Message]) -> tuple[int, ...]:
+    def _tokens(self, rendered: str, messages: Sequence[ChatMessage]) -> tuple[int, ...]:
         tokens: list[int] = []
         # Splitting at a pattern with one group alternates text and group.
         for at, part in enumerate(_HOLDER.split(rendered)):

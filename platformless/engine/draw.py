@@ -3,9 +3,6 @@
 llama.cpp restricts the candidates and scales their logits (`sampling`); from there on everything
 is exact. All integers are little-endian; the hash is the protocol's tagged SHA-256.
 
-    seed        tagged_sha256("seed", host part (32 bytes) + client part (32 bytes))
-    commitment  tagged_sha256("seed-commitment", host part); the host shows it first, then the
-                client names its part, then the host shows its own: neither can choose the seed
     draw(p)     first 8 bytes of tagged_sha256("draw", seed (32 bytes) + p (u64)), as a u64
     order       candidates by falling logit, equal logits by rising token id
     weight      floor(2^40 * exp(logit - largest logit)), with exp as `unit_weights` computes it
@@ -24,7 +21,7 @@ from math import factorial
 import numpy as np
 import numpy.typing as npt
 
-from ..protocol.digests import FixedBytes, Seed, tagged_sha256
+from ..protocol.digests import Seed, tagged_sha256
 from ..protocol.words import U64_MAX, in_range
 
 WEIGHT_BITS = 40
@@ -39,23 +36,6 @@ _SMALLEST = -28.0  # exp of less is under 2^-40
 
 Logits = npt.NDArray[np.float32]
 TokenIds = npt.NDArray[np.int32]
-
-
-class SeedPart(FixedBytes):
-    """What one side contributes to the seed of a session."""
-
-
-def seed_commitment(host_part: SeedPart) -> bytes:
-    """What the host shows before it learns the client's part."""
-    return tagged_sha256("seed-commitment", host_part.value)
-
-
-def session_seed(host_part: SeedPart, client_part: SeedPart) -> Seed:
-    """The seed of a session.
-
-    A client that contributes nothing counts as 32 zero bytes; the host alone then chose the seed.
-    """
-    return Seed(tagged_sha256("seed", host_part.value + client_part.value))
 
 
 def draw(seed: Seed, position: int) -> int:

@@ -37,6 +37,13 @@ _RECOVERY_ID_OFFSET = 27
 _MOST_DIGITS = 20
 
 
+class WalletProof(Struct, frozen=True):
+    """A client's answer to a wallet challenge, in hex."""
+
+    nonce: str
+    signature: str
+
+
 @dataclass(frozen=True, slots=True)
 class SessionInit:
     """What a client asks for when it begins, or begins anew, as the host reads it."""
@@ -49,6 +56,8 @@ class SessionInit:
     recovery_key: PublicKeyBytes | None
     client_key_address: Address
     """Whose signature it is: the account of the client's encryption key, not its wallet."""
+    wallet: WalletProof | None = None
+    """The wallet challenge that the client answered, if it did."""
 
     def __repr__(self) -> str:
         return f"SessionInit(job_id={self.job_id}, model_name={self.model_name!r})"
@@ -117,6 +126,7 @@ def open_init(init: EncryptedInit, host_key: bytes) -> SessionInit:
             price=_whole(fields.pricePerToken),
             recovery_key=_key(fields.recoveryPublicKey),
             client_key_address=signed_by,
+            wallet=fields.wallet,
         )
     except (ProtocolError, msgspec.MsgspecError, ValueError) as error:
         raise EnvelopeBroken("the session init cannot be used", got=_told(error)) from error
@@ -222,6 +232,7 @@ class _InitFields(Struct, frozen=True):
     sessionKey: str  # noqa: N815
     pricePerToken: int | str = 0  # noqa: N815
     recoveryPublicKey: str | None = None  # noqa: N815
+    wallet: WalletProof | None = None
 
 
 def _whole(value: str | int) -> int:

@@ -13,7 +13,9 @@ ProtocolError
 ├── IndexFormatError     PRO-010   bytes that are not a checkpoint index
 ├── IndexConflict        PRO-011   a checkpoint that does not fit the index
 ├── EnvelopeBroken       PRO-012   an encrypted frame that cannot be opened or used
-└── FrameRefused         PRO-013   a WebSocket frame that cannot be read; has the wire's code
+├── FrameRefused         PRO-013   a WebSocket frame that cannot be read; has the wire's code
+├── PromptFormatError    PRO-014   the text of a prompt entry that cannot be read
+└── UpdateRefused        PRO-015   what a host says of the transcript cannot be true
 """
 
 from __future__ import annotations
@@ -89,3 +91,15 @@ class FrameRefused(ProtocolError):
     ) -> None:
         super().__init__(message, expected=expected, got=got)
         self.wire_code = wire_code
+
+
+class PromptFormatError(ProtocolError):
+    code = "PRO-014"
+
+
+class UpdateRefused(ProtocolError):
+    """The host's account of the transcript does not add up."""
+
+    code = "PRO-015"
+    outcome = "rejected"
+    exit_status = 1

@@ -14,7 +14,13 @@ import msgspec
 from coincurve import PublicKey
 from msgspec import Meta, Struct
 
-from .envelope import Encrypted, EncryptedInit, encrypted_from_hex, init_signature
+from .envelope import (
+    Encrypted,
+    EncryptedInit,
+    WalletProof,
+    encrypted_from_hex,
+    init_signature,
+)
 from .errors import EnvelopeBroken, FrameRefused, ProtocolError
 from .secrecy import PublicKeyBytes
 from .words import U64_MAX
@@ -24,6 +30,7 @@ MAX_FRAME_BYTES = 16 << 20
 _TOLD_CHARACTERS = 200
 _LONGEST_ID = 200
 _MOST_DIGITS = 20
+_MOST_STOPS = 16
 
 Number = int | str | None
 
@@ -61,6 +68,10 @@ class SessionInitFrame(ClientFrame, frozen=True, kw_only=True, tag="session_init
     """Begins a session in the clear."""
 
     user_address: str | None = None
+    session_token: str | None = None
+    """New: from an earlier `session_init_ack`, to take the session up again."""
+    wallet: WalletProof | None = None
+    """New: as in an encrypted init."""
 
 
 class EncryptedInitPayload(Struct, frozen=True):
@@ -128,6 +139,16 @@ class PromptRequest(Struct, frozen=True):
     action: str | None = None
     images: list[Image] | None = None
     web_search: bool | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    stop: Annotated[list[str], Meta(max_length=_MOST_STOPS)] = []
+    client_seed: str | None = None
+    """New: the client's part of the session's seed, 32 bytes in hex, with its first prompt."""
+    transcript_from: Annotated[int, Meta(ge=0)] | None = None
+    """New: first entry that the answer's transcript update shall hold; None: those of the answer
+    alone."""
 
 
 class PromptFrame(ClientFrame, frozen=True, kw_only=True, tag="prompt"):

@@ -6,6 +6,7 @@ holds the text and the salt (docs/formats.md, "Session record").
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -20,7 +21,13 @@ from .terms import SessionTerms
 from .transcript import NO_SAMPLER, Entry, Kind, Sampler, State
 from .window import NO_DELTA, NO_TRACE, Window
 
-_KINDS = {"prompt": Kind.PROMPT, "completion": Kind.COMPLETION, "end": Kind.END}
+_KindName = Literal["prompt", "completion", "end"]
+_KINDS: dict[_KindName, Kind] = {
+    "prompt": Kind.PROMPT,
+    "completion": Kind.COMPLETION,
+    "end": Kind.END,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 class HeaderRecord(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +44,38 @@ class HeaderRecord(Struct, frozen=True, forbid_unknown_fields=True):
     seed: str
     salt: str
 
+    @classmethod
+    def of(cls, header: SessionHeader) -> HeaderRecord:
+        terms = header.terms
+        return cls(
+            chain_id=terms.chain_id,
+            marketplace=str(terms.marketplace),
+            session_id=str(terms.session_id),
+            host=str(terms.host),
+            client=str(terms.client),
+            model_id=str(terms.model_id),
+            weights_root=str(terms.weights_root),
+            price=str(terms.price),
+            seed=str(header.seed),
+            salt=str(header.salt),
+        )
+
+    def header(self) -> SessionHeader:
+        """Raises:
+        ProtocolError: when a value breaks its rules.
+        """
+        terms = SessionTerms(
+            chain_id=self.chain_id,
+            marketplace=Address.from_hex(self.marketplace),
+            session_id=_decimal(self.session_id),
+            host=Address.from_hex(self.host),
+            client=Address.from_hex(self.client),
+            model_id=ModelId.from_hex(self.model_id),
+            weights_root=WeightsRoot.from_hex(self.weights_root),
+            price=_decimal(self.price),
+        )
+        return SessionHeader(terms, Seed.from_hex(self.seed), Salt.from_hex(self.salt))
+
 
 class SamplerRecord(Struct, frozen=True, forbid_unknown_fields=True):
     temperature: float
@@ -50,10 +89,23 @@ class SamplerRecord(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EntryRecord(Struct, frozen=True, forbid_unknown_fields=True):
-    kind: Literal["prompt", "completion", "end"]
+    kind: _KindName
     tokens: list[int] = []
     text: str = ""
     sampler: SamplerRecord | None = None
+
+    @classmethod
+    def of(cls, entry: Entry) -> EntryRecord:
+        sampled = entry.kind is Kind.COMPLETION
+        sampler = SamplerRecord(**dataclasses.asdict(entry.sampler)) if sampled else None
+        return cls(_NAMES[entry.kind], list(entry.tokens), entry.text, sampler)
+
+    def entry(self) -> Entry:
+        """Raises:
+        ProtocolError: when a value breaks its rules.
+        """
+        sampler = Sampler(**msgspec.structs.asdict(self.sampler)) if self.sampler else NO_SAMPLER
+        return Entry(_KINDS[self.kind], tuple(self.tokens), self.text, sampler)
 
 
 class CheckpointRecord(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +147,7 @@ class SessionRecord(Struct, frozen=True, forbid_unknown_fields=True):
         bounds = self._bounds(checkpoint)
         header = _converted("header", self.session_header)
         entries = [
-            _converted(f"entry {number}", lambda entry=entry: _entry(entry))  # type: ignore[misc]
+            _converted(f"entry {number}", entry.entry)
             for number, entry in enumerate(self.entries[: bounds.end_entry])
         ]
 
@@ -122,18 +174,7 @@ class SessionRecord(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def session_header(self) -> SessionHeader:
-        header = self.header
-        terms = SessionTerms(
-            chain_id=header.chain_id,
-            marketplace=Address.from_hex(header.marketplace),
-            session_id=_decimal(header.session_id),
-            host=Address.from_hex(header.host),
-            client=Address.from_hex(header.client),
-            model_id=ModelId.from_hex(header.model_id),
-            weights_root=WeightsRoot.from_hex(header.weights_root),
-            price=_decimal(header.price),
-        )
-        return SessionHeader(terms, Seed.from_hex(header.seed), Salt.from_hex(header.salt))
+        return self.header.header()
 
     def _bounds(self, checkpoint: int) -> CheckpointRecord:
         if not 0 <= checkpoint < len(self.checkpoints):
@@ -158,11 +199,6 @@ def _decimal(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 80:
         raise RecordFormatError("not a decimal number", got=repr(text[:80]))
     return int(text)
-
-
-def _entry(record: EntryRecord) -> Entry:
-    sampler = Sampler(**msgspec.structs.asdict(record.sampler)) if record.sampler else NO_SAMPLER
-    return Entry(_KINDS[record.kind], tuple(record.tokens), record.text, sampler)
 
 
 _Converted = TypeVar("_Converted")

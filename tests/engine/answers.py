@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from platformless.engine.chat import ChatFormat, Message
+from platformless.engine.chat import ChatFormat
 from platformless.engine.engine import Engine
 from platformless.engine.generation import Generation
 from platformless.engine.request import Finished, GeneratedToken, GenerationRequest
 from platformless.engine.settings import EngineSettings
 from platformless.protocol.digests import Seed
+from platformless.protocol.prompt import ChatMessage
 from platformless.protocol.transcript import Sampler
 
 # One thread: two of them wait for each other busily when the machine has other work.
@@ -18,6 +19,7 @@ SETTINGS = EngineSettings(threads=1, sequences=4, context_tokens=512, unread_tok
 WARM = Sampler(
     temperature=0.8, top_k=40, top_p=0.95, min_p=0.05, repeat_penalty=1.1, repeat_last_n=64
 )
+
 SEED = Seed(bytes(range(32)))
 
 
@@ -29,7 +31,7 @@ class Answer:
 
 
 def question(chat: ChatFormat, text: str) -> tuple[int, ...]:
-    return chat.opening([Message("system", "Be brief."), Message("user", text)])
+    return chat.opening([ChatMessage("system", "Be brief."), ChatMessage("user", text)])
 
 
 async def read(generation: Generation) -> Answer:

@@ -13,19 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from platformless.engine.draw import (
-    SeedPart,
     choose,
     draw,
     greedy,
-    seed_commitment,
-    session_seed,
     unit_weights,
 )
 from platformless.protocol.digests import Seed
 from platformless.protocol.errors import ValueOutOfRange
 
 SEED = Seed(bytes(range(32)))
-HOST, CLIENT = SeedPart(b"\x01" * 32), SeedPart(b"\x02" * 32)
 singles = st.floats(-60, 60, width=32)
 
 
@@ -52,12 +48,6 @@ def test_positions_are_64_bit() -> None:
         draw(SEED, -1)
     with pytest.raises(ValueOutOfRange):
         draw(SEED, 2**64)
-
-
-def test_both_sides_make_the_seed() -> None:
-    assert session_seed(HOST, CLIENT).value == tagged(b"seed", HOST.value + CLIENT.value)
-    assert seed_commitment(HOST) == tagged(b"seed-commitment", HOST.value)
-    assert session_seed(CLIENT, HOST) != session_seed(HOST, CLIENT)
 
 
 def test_weight_vectors() -> None:

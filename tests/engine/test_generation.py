@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from platformless.engine.chat import ChatFormat, Message
+from platformless.engine.chat import ChatFormat
 from platformless.engine.engine import THREAD_NAME, Engine
 from platformless.engine.errors import (
     EngineClosed,
@@ -23,6 +23,7 @@ from platformless.engine.generation import Generation
 from platformless.engine.request import Finished, FinishReason, GeneratedToken, GenerationRequest
 from platformless.engine.settings import EngineSettings
 from platformless.protocol.digests import Seed
+from platformless.protocol.prompt import ChatMessage
 from platformless.protocol.transcript import Sampler
 
 from .answers import SEED, SETTINGS, WARM, answer, answers, question, read
@@ -50,12 +51,12 @@ async def test_positions_count_on_from_the_prompt(engine: Engine, chat: ChatForm
 
 
 async def test_a_conversation_decodes_only_what_is_new(engine: Engine, chat: ChatFormat) -> None:
-    messages = [Message("user", "My name is Ada. Greet me.")]
+    messages = [ChatMessage("user", "My name is Ada. Greet me.")]
     tokens = chat.opening(messages)
     for text in ("What is my name?", "Spell it.", "Thank you."):
         request = GenerationRequest(prompt=tokens, max_tokens=16, conversation="turns")
         got = await answer(engine, request)
-        messages += [Message("assistant", got.text), Message("user", text)]
+        messages += [ChatMessage("assistant", got.text), ChatMessage("user", text)]
         known = len(tokens) + len(got.tokens)
         tokens += got.tokens + chat.continuation(messages)
         followed = await answer(engine, replace(request, prompt=tokens, max_tokens=1))
@@ -121,7 +122,7 @@ async def test_characters_of_several_tokens_are_whole(engine: Engine, chat: Chat
     """A repetition makes the model write emoji, which are three tokens each."""
     line = "🐋🦉🐝🦀" * 6
     assert len(engine.vocabulary.tokenize("🐋")) > 1
-    prompt = chat.opening([Message("user", f"Repeat: {line}")])
+    prompt = chat.opening([ChatMessage("user", f"Repeat: {line}")])
     prompt += engine.vocabulary.tokenize(line)
     async with engine.generate(GenerationRequest(prompt=prompt, max_tokens=14)) as generation:
         steps = [step async for step in generation]
