@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from platformless.chain.devchain import DevChain
-from platformless.node.authority import SessionAuthority
 from platformless.node.errors import (
     DepositUsedUp,
     ForeignHost,
@@ -17,6 +16,7 @@ from platformless.node.errors import (
     JobTimedOut,
     ModelNotServed,
 )
+from platformless.node.sessions.authority import SessionAuthority
 from platformless.protocol.digests import ModelId, WeightsRoot
 from tests.chain.conftest import dev_chain as dev_chain
 from tests.chain.world import World

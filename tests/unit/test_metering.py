@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from platformless.node.errors import DepositUsedUp
-from platformless.node.metering import ClaimRules, Cut, Meter
+from platformless.node.sessions.metering import ClaimRules, Cut, Meter
 from platformless.protocol.delta import Message, merge
 from platformless.protocol.errors import TranscriptError, WindowError
 from platformless.protocol.transcript import Entry, Kind, Sampler, Tokens

@@ -13,7 +13,7 @@ from platformless.node.errors import (
     TooManyFrames,
     TooManySessions,
 )
-from platformless.node.session_keys import KeyLimits, SessionKeys
+from platformless.node.sessions.keys import KeyLimits, SessionKeys
 from platformless.protocol import envelope
 from platformless.protocol.envelope import EncryptedInit, SessionInit
 from platformless.protocol.secrecy import PublicKeyBytes

@@ -12,10 +12,10 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..protocol.digests import Address
-from ..protocol.envelope import EncryptedInit, SessionInit
-from ..protocol.secrecy import PublicKeyBytes
-from .errors import (
+from ...protocol.digests import Address
+from ...protocol.envelope import EncryptedInit, SessionInit
+from ...protocol.secrecy import PublicKeyBytes
+from ..errors import (
     ForeignClient,
     ReplayedFrame,
     SessionKeyMissing,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..protocol.delta import Delta, Message, delta_salt
-from ..protocol.digests import ProofHash
-from ..protocol.header import SessionHeader
-from ..protocol.transcript import Entry, Kind, State, Tokens
-from ..protocol.window import Window
-from .errors import DepositUsedUp
+from ...protocol.delta import Delta, Message, delta_salt
+from ...protocol.digests import ProofHash
+from ...protocol.header import SessionHeader
+from ...protocol.transcript import Entry, Kind, State, Tokens
+from ...protocol.window import Window
+from ..errors import DepositUsedUp
 
 
 @dataclass(frozen=True, slots=True)

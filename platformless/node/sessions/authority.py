@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..chain.connection import Chain
-from ..chain.errors import UnknownSession
-from ..chain.marketplace import Marketplace
-from ..chain.model_registry import ModelRegistry
-from ..chain.session import MarketplaceRules, Session, SessionStatus
-from ..protocol.digests import Address, ModelId, WeightsRoot
-from ..protocol.terms import SessionTerms
-from .errors import (
+from ...chain.connection import Chain
+from ...chain.errors import UnknownSession
+from ...chain.marketplace import Marketplace
+from ...chain.model_registry import ModelRegistry
+from ...chain.session import MarketplaceRules, Session, SessionStatus
+from ...protocol.digests import Address, ModelId, WeightsRoot
+from ...protocol.terms import SessionTerms
+from ..errors import (
     DepositUsedUp,
     ForeignHost,
     JobNotActive,
