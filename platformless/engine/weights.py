@@ -20,32 +20,33 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import marshal
 import mmap
 import os
-import struct
+import subprocess
+import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedWriter
 from pathlib import Path
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from ..files import write_atomically
 from ..places import cache_folder
 from ..protocol.digests import WeightsRoot, tag_block
+from . import hashing
 from .errors import ModelNotFound, ModelUnreadable, NotGguf
-from .gguf_header import TensorPlace, read_header
+from .gguf_header import read_header
 
 log = logging.getLogger(__name__)
 
-DIGEST_BYTES = 32
-Lines = npt.NDArray[np.uint8]
 _LEAF_TAG = tag_block("weights-row")
 _NODE_TAG = tag_block("weights-node")
-_BLOCK_ROWS = 1 << 9  # hash inputs prepared at once; they fit the processor's cache
 _FILE_STEP = 1 << 26
+_SMALL_FILE = 1 << 24  # done by the time a helper has started
+_MOST_HELPERS = 4  # beyond these, the plain hash of the file is what is waited for
 _CACHE_VERSION = 1
 
 
@@ -88,91 +89,122 @@ def weights_of(path: Path) -> Weights:
     return weights
 
 
-def compute_weights(path: Path) -> Weights:
+def compute_weights(path: Path, helpers: int | None = None) -> Weights:
     """The names of the file at `path`, from its bytes.
 
-    The file's hash is taken in a thread of its own, beside the tree.
+    The tree is made by helper processes and, once it has the file's hash, by this one. Their
+    number goes by the file's size and the processor's cores, unless it is given.
     """
-    tensors = read_header(path).tensors
     try:
-        with (
-            path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-            ThreadPoolExecutor(1) as pool,
-            memoryview(content) as view,
-        ):
-            file_hash = pool.submit(_hash_file, view)
-            root = merkle_root(b"".join(_leaves(view, tensors)))
-            return Weights(
-                file_sha256=file_hash.result(),
-                root=WeightsRoot(root),
-                file_bytes=len(content),
-                tensors=len(tensors),
-                rows=sum(tensor.rows for tensor in tensors),
-            )
+        with path.open("rb") as file, ExitStack() as started:
+            size = os.fstat(file.fileno()).st_size
+            numbers, writing = _pipe(started)
+            if helpers is None:
+                helpers = _good_number_of_helpers(size)
+            team = [started.enter_context(_helper(file.fileno(), numbers)) for _ in range(helpers)]
+            plan = _plan(path)  # while they start
+            tree = hashing.Tree(file.fileno(), plan)
+            with writing:
+                for piece in range(tree.pieces):
+                    writing.write(hashing.PIECE_NUMBER.pack(piece))
+            for helper in team:
+                _tell(helper, plan)
+            file_sha256 = _hash_file(file.fileno())
+            root = tree.root(_roots(tree, numbers, team))
+    except FileNotFoundError:
+        raise ModelNotFound("no such model file", got=path) from None
     except OSError as error:
         raise ModelUnreadable("the model file cannot be read", got=error) from error
+    return Weights(file_sha256, WeightsRoot(root), size, len(plan[3]), tree.rows)
 
 
-def merkle_root(leaves: bytes) -> bytes:
-    """The root over leaves of 32 bytes each."""
-    if not leaves:
+def _plan(path: Path) -> hashing.Plan:
+    places = [(t.row_bytes, t.rows, t.offset) for t in read_header(path).tensors]
+    rows = sum(count for _, count, _ in places)
+    if rows == 0:
         raise NotGguf("a model without weights")
-    level = leaves
-    while len(level) > DIGEST_BYTES:
-        pairs = len(level) // (2 * DIGEST_BYTES)
-        odd = level[2 * DIGEST_BYTES * pairs :]
-        level = b"".join(_node_digests(level, pairs)) + odd
-    return level
+    return _LEAF_TAG, _NODE_TAG, hashing.piece_rows(rows), places
 
 
-def _hash_file(view: memoryview) -> bytes:
+def _hash_file(file: int) -> bytes:
+    """Through a map, in few steps: each step lets other threads of this process run meanwhile."""
     sha256 = hashlib.sha256()
-    for start in range(0, len(view), _FILE_STEP):
-        with view[start : start + _FILE_STEP] as part:
-            sha256.update(part)
+    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
+        for start in range(0, len(view), _FILE_STEP):
+            with view[start : start + _FILE_STEP] as part:
+                sha256.update(part)
     return sha256.digest()
 
 
-def _leaves(view: memoryview, tensors: tuple[TensorPlace, ...]) -> Iterator[bytes]:
-    """The leaves of the tree, joined by blocks of rows."""
-    for index, tensor in enumerate(tensors):
-        lines = _lines(_LEAF_TAG, 8 + tensor.row_bytes)
-        lines[:, 64:68] = np.frombuffer(struct.pack("<I", index), np.uint8)
-        for first in range(0, tensor.rows, _BLOCK_ROWS):
-            rows = min(_BLOCK_ROWS, tensor.rows - first)
-            start = tensor.offset + first * tensor.row_bytes
-            raw = np.frombuffer(view, np.uint8, rows * tensor.row_bytes, start)
-            numbers = np.arange(first, first + rows, dtype="<u4")
-            lines[:rows, 68:72] = numbers.view(np.uint8).reshape(rows, 4)
-            lines[:rows, 72:] = raw.reshape(rows, tensor.row_bytes)
-            del raw  # the map cannot be closed while an array looks into it
-            yield _digests(lines[:rows])
+def _roots(
+    tree: hashing.Tree, numbers: int, team: list[subprocess.Popen[bytes]]
+) -> dict[int, bytes]:
+    """The roots of all pieces, from this process and the helpers."""
+    roots = {}
+    for piece, root in tree.roots(numbers):
+        roots[piece] = root
+        for helper in team:
+            if helper.poll():
+                raise _death(helper)
+    for helper in team:
+        assert helper.stdout is not None  # noqa: S101 - a pipe was asked for
+        answers = helper.stdout.read()
+        if helper.wait() != 0:
+            raise _death(helper)
+        roots.update(hashing.ANSWER.iter_unpack(answers))
+    return roots
 
 
-def _node_digests(level: bytes, pairs: int) -> Iterator[bytes]:
-    children = np.frombuffer(level, np.uint8, 64 * pairs).reshape(pairs, 64)
-    lines = _lines(_NODE_TAG, 64)
-    for first in range(0, pairs, _BLOCK_ROWS):
-        part = children[first : first + _BLOCK_ROWS]
-        lines[: len(part), 64:] = part
-        yield _digests(lines[: len(part)])
+def _good_number_of_helpers(size: int) -> int:
+    if size < _SMALL_FILE or not sys.executable:
+        return 0
+    return min(len(os.sched_getaffinity(0)) - 1, _MOST_HELPERS)
 
 
-def _lines(tag: bytes, size: int) -> Lines:
-    """Room for the hash inputs of a block, each with its tag."""
-    lines = np.empty((_BLOCK_ROWS, len(tag) + size), np.uint8)
-    lines[:, : len(tag)] = np.frombuffer(tag, np.uint8)
-    return lines
+def _pipe(stack: ExitStack) -> tuple[int, BufferedWriter]:
+    """Both ends, closed with the stack."""
+    reading, writing = os.pipe()
+    stack.callback(os.close, reading)
+    return reading, stack.enter_context(open(writing, "wb"))  # noqa: PTH123 - no path
 
 
-def _digests(lines: Lines) -> bytes:
-    """SHA-256 of each line, joined. A call a line is what the tree costs: nothing else is done
-    line by line."""
-    size = lines.shape[1]
-    data = lines.data.cast("B")
-    sha256 = hashlib.sha256
-    return b"".join([sha256(data[at : at + size]).digest() for at in range(0, len(data), size)])
+@contextmanager
+def _helper(file: int, numbers: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that answers with the roots of pieces, once it is told the plan. It is gone when
+    this is left; when this process dies, it ends at its next answer."""
+    command = [sys.executable, "-I", "-S", hashing.__file__, str(file), str(numbers)]
+    try:
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(file, numbers),
+            process_group=0,  # an interruption is for this process, which then ends the helper
+        )
+    except OSError as error:
+        raise ModelUnreadable("a process to hash the model file cannot start", got=error) from error
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _tell(helper: subprocess.Popen[bytes], plan: hashing.Plan) -> None:
+    assert helper.stdin is not None  # noqa: S101 - a pipe was asked for
+    with suppress(BrokenPipeError), helper.stdin:  # it is dead: noticed later
+        helper.stdin.write(marshal.dumps(plan))
+
+
+def _death(helper: subprocess.Popen[bytes]) -> ModelUnreadable:
+    assert helper.stderr is not None  # noqa: S101 - a pipe was asked for
+    said = helper.stderr.read().decode("utf-8", "replace").strip()
+    status = f"exit status {helper.returncode}"
+    return ModelUnreadable(
+        "a process that hashes the model file died",
+        got=f"{status}: {said.splitlines()[-1]}" if said else status,
+    )
 
 
 def _cache_path(path: Path) -> Path:

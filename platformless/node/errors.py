@@ -6,18 +6,34 @@ NodeError                    NOD-000
 │   ├── WrongSetting         NOD-102   a variable's value cannot be used
 │   ├── DeprecatedSetting    NOD-103   a variable that is no longer read
 │   └── LooseSecretFile      NOD-104   a file with a secret that others may read
+├── ClientGone               NOD-300   nobody reads the answer any more
 └── SessionError             NOD-200   a client may not do this; `wire_code` is what it is told
     ├── SessionKeyMissing    NOD-201   the session has no key, or its time is over
     ├── ForeignClient        NOD-202   the session belongs to another client
     ├── ReplayedFrame        NOD-203   a frame that was seen before
     ├── TooManyFrames        NOD-204   more frames than are remembered against replay
     ├── TooManySessions      NOD-205   more sessions than the node serves
+    ├── AnswerUnderWay       NOD-206   the session's last prompt is still being answered
+    ├── OutOfOrder           NOD-207   a frame that needs another one before it
+    ├── SessionMismatch      NOD-208   ids that name different sessions
+    ├── AcknowledgementRefused NOD-209 an acknowledgement of what never was, or another's
+    ├── NotServedHere        NOD-210   something that this node does not do
+    ├── RequestRefused       NOD-220   a parameter of a prompt that cannot be used
     ├── JobNotFound          NOD-211   the chain has no such job
     ├── JobNotActive         NOD-212   the job is over
     ├── ForeignHost          NOD-213   the job is another host's
     ├── ModelNotServed       NOD-214   the job is for a model that is not served here
     ├── DepositUsedUp        NOD-215   the job's deposit pays for nothing more
-    └── JobTimedOut          NOD-216   the job has timed out: anyone may end it at any moment
+    ├── JobTimedOut          NOD-216   the job has timed out: anyone may end it at any moment
+    ├── SessionStateLost     NOD-217   the chain knows more of the session than the ledger
+    ├── SessionHasEnded      NOD-218   its client ended it
+    ├── ShuttingDown         NOD-219   the node takes no more prompts
+    ├── TooManySockets       NOD-226   more connections than the node serves
+    ├── EncryptionNeeded     NOD-225   the node serves encrypted sessions only
+    ├── ChallengeUnknown     NOD-221   a wallet challenge that was not given out, or used already
+    ├── ChallengeExpired     NOD-222   its time is over
+    ├── WalletProofNeeded    NOD-223   the client must prove which wallet it is
+    └── WrongWallet          NOD-224   the challenge is not signed by the job's depositor
 """
 
 from __future__ import annotations
@@ -60,6 +76,10 @@ class LooseSecretFile(SettingsError):
     advice = "chmod 600 the file"
 
 
+class ClientGone(NodeError):
+    code = "NOD-300"
+
+
 class SessionError(NodeError):
     """A client may not do this."""
 
@@ -94,6 +114,38 @@ class TooManySessions(SessionError):
     wire_code = "NODE_FULL"
 
 
+class AnswerUnderWay(SessionError):
+    code = "NOD-206"
+    wire_code = "STREAM_IN_PROGRESS"
+    advice = "wait for stream_end, or cancel"
+
+
+class OutOfOrder(SessionError):
+    code = "NOD-207"
+    wire_code = "OUT_OF_ORDER"
+
+
+class SessionMismatch(SessionError):
+    code = "NOD-208"
+    wire_code = "SESSION_MISMATCH"
+
+
+class AcknowledgementRefused(SessionError):
+    code = "NOD-209"
+    wire_code = "ACKNOWLEDGEMENT_REFUSED"
+
+
+class NotServedHere(SessionError):
+    code = "NOD-210"
+    wire_code = "NOT_SUPPORTED"
+
+
+class RequestRefused(SessionError):
+    code = "NOD-220"
+    outcome = "invalid"
+    wire_code = "INVALID_REQUEST"
+
+
 class JobNotFound(SessionError):
     code = "NOD-211"
     wire_code = "JOB_NOT_FOUND"
@@ -124,3 +176,58 @@ class JobTimedOut(SessionError):
     code = "NOD-216"
     wire_code = "JOB_TIMED_OUT"
     advice = "open another session"
+
+
+class SessionStateLost(SessionError):
+    """Going on would prove another transcript than the one before."""
+
+    code = "NOD-217"
+    wire_code = "SESSION_STATE_LOST"
+    advice = "open another session"
+
+
+class SessionHasEnded(SessionError):
+    code = "NOD-218"
+    wire_code = "SESSION_ENDED"
+    advice = "open another session"
+
+
+class ShuttingDown(SessionError):
+    code = "NOD-219"
+    wire_code = "SHUTTING_DOWN"
+    advice = "try again in a minute, or use another host"
+
+
+class ChallengeUnknown(SessionError):
+    code = "NOD-221"
+    wire_code = "CHALLENGE_UNKNOWN"
+    advice = "ask for a new challenge"
+
+
+class ChallengeExpired(SessionError):
+    code = "NOD-222"
+    wire_code = "CHALLENGE_EXPIRED"
+    advice = "ask for a new challenge"
+
+
+class WalletProofNeeded(SessionError):
+    code = "NOD-223"
+    wire_code = "WALLET_PROOF_REQUIRED"
+    advice = "sign a challenge of GET /v1/auth/challenge with the depositor's wallet"
+
+
+class WrongWallet(SessionError):
+    code = "NOD-224"
+    wire_code = "WRONG_WALLET"
+    advice = "sign with the wallet that opened the job"
+
+
+class EncryptionNeeded(SessionError):
+    code = "NOD-225"
+    wire_code = "ENCRYPTION_REQUIRED"
+    advice = "begin with encrypted_session_init"
+
+
+class TooManySockets(SessionError):
+    code = "NOD-226"
+    wire_code = "NODE_FULL"

@@ -31,7 +31,9 @@ from .signatures import Signature
 
 ALGORITHM = "secp256k1-ecdh(ephemeral→static)+hkdf(sha256)+xchacha20-poly1305"
 FINAL_ASSOCIATED = b"encrypted_response_final"
+UPDATE_ASSOCIATED = b"transcript_update"
 _CHUNK = b"chunk_"
+_ENCRYPTED = b"encrypted_"
 _SALT = bytes(32)
 _RECOVERY_ID_OFFSET = 27
 _MOST_DIGITS = 20
@@ -172,7 +174,8 @@ def open_client_message(encrypted: Encrypted, session_key: bytes) -> bytes:
         EnvelopeBroken: also when it is an answer of the host.
     """
     associated = encrypted.associated
-    if associated == FINAL_ASSOCIATED or associated.startswith(_CHUNK):
+    hosts = (FINAL_ASSOCIATED, UPDATE_ASSOCIATED)
+    if associated in hosts or associated.startswith((_CHUNK, _ENCRYPTED)):
         raise EnvelopeBroken("this is an answer of the host", expected="a client's message")
     return open_message(encrypted, session_key)
 

@@ -53,15 +53,15 @@ class ClientFrame(Struct, frozen=True, kw_only=True):
         Raises:
             FrameRefused: when it is no whole number.
         """
-        return _number("session id", self.session_id, self.sessionId)
+        return number("session id", self.session_id, self.sessionId)
 
     @property
     def job(self) -> int | None:
-        return _number("job id", self.job_id, self.jobId)
+        return number("job id", self.job_id, self.jobId)
 
     @property
     def chain(self) -> int | None:
-        return _number("chain id", self.chain_id, self.chainId)
+        return number("chain id", self.chain_id, self.chainId)
 
 
 class SessionInitFrame(ClientFrame, frozen=True, kw_only=True, tag="session_init"):
@@ -279,7 +279,12 @@ def _with_defaults(request: PromptRequest, outer: EncryptedMessageFrame) -> Prom
     )
 
 
-def _number(name: str, *spellings: Number) -> int | None:
+def number(name: str, *spellings: Number) -> int | None:
+    """The first spelling of a number that is there.
+
+    Raises:
+        FrameRefused: when it is no whole number.
+    """
     for value in spellings:
         if value is None:
             continue

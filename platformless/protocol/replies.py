@@ -83,8 +83,6 @@ class EncryptedResponse(Reply, frozen=True, kw_only=True, tag="encrypted_respons
     """Ends an answer with its finish word; or answers another action than a prompt."""
 
     payload: SealedPayload
-    transcript: SealedPayload | None = None
-    """New: a transcript update under the session key."""
 
 
 class StreamChunk(Reply, frozen=True, kw_only=True, tag="stream_chunk"):
@@ -116,6 +114,8 @@ class StreamEnd(Reply, frozen=True, kw_only=True, tag="stream_end"):
     """New: what happened, for a person, unless the answer is complete."""
     transcript: UpdateDocument | None = None
     """New: a transcript update, in sessions in the clear."""
+    sealed_transcript: SealedPayload | None = None
+    """New: a transcript update under the session key (also when the answer was cancelled)."""
 
 
 class ErrorReply(Reply, frozen=True, kw_only=True, tag="error"):

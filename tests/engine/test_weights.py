@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
+import signal
+import subprocess
+import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,11 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from platformless.engine import hashing
 from platformless.engine import weights as weights_module
-from platformless.engine.errors import ModelError, ModelNotFound, NotGguf
+from platformless.engine.errors import ModelError, ModelNotFound, ModelUnreadable, NotGguf
 from platformless.engine.gguf_header import read_header
-from platformless.engine.weights import compute_weights, merkle_root, weights_of
-from platformless.protocol.digests import WeightsRoot
+from platformless.engine.weights import compute_weights, weights_of
+from platformless.protocol.digests import WeightsRoot, tag_block
 
 SMALL_ROOT = "0x963c2c1c6734b3768cdce9f86a91d3da02c7f27bae004bf464865f42b672ebc7"
 SMOLLM2_ROOT = "0x709ac459a99503583943f503a59bfa17cb62b3777897aad1bdafe07408e0972f"
@@ -91,7 +97,125 @@ def test_the_real_model_row_by_row(model_path: Path) -> None:
 @given(st.integers(1, 70))
 def test_trees_of_every_size(count: int) -> None:
     leaves = [hashlib.sha256(bytes([n])).digest() for n in range(count)]
-    assert merkle_root(b"".join(leaves)) == plain_root(leaves)
+    tag = tag_block("weights-node")
+    assert hashing.merkle_root(tag, b"".join(leaves)) == plain_root(leaves)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 700), st.integers(0, 40)), min_size=1, max_size=6),
+    st.sampled_from([1, 2, 8, 64]),
+)
+def test_pieces_of_every_size_make_the_same_tree(
+    shapes: list[tuple[int, int]], piece_rows: int
+) -> None:
+    content = hashlib.shake_128(b"rows").digest(sum(size * rows for size, rows in shapes))
+    places, leaves, at = [], [], 0
+    for index, (size, rows) in enumerate(shapes):
+        places.append((size, rows, at))
+        for row in range(rows):
+            numbers = index.to_bytes(4, "little") + row.to_bytes(4, "little")
+            leaves.append(tagged(b"weights-row", numbers + content[at : at + size]))
+            at += size
+    plan = (tag_block("weights-row"), tag_block("weights-node"), piece_rows, places)
+    file = os.memfd_create("rows")
+    try:
+        os.write(file, content)
+        tree = hashing.Tree(file, plan)
+        roots = {piece: tree.piece_root(piece) for piece in range(tree.pieces)}
+    finally:
+        os.close(file)
+    assert (tree.rows, tree.pieces) == (len(leaves), -(-len(leaves) // piece_rows))
+    if leaves:
+        assert tree.root(roots) == plain_root(leaves)
+
+
+def test_the_numbers_of_all_pieces_fit_a_pipe() -> None:
+    for rows in (1, 1024, 1025, 10**6, 1 << 20, (1 << 20) + 1, 10**8):
+        size = hashing.piece_rows(rows)
+        assert size.bit_count() == 1
+        assert -(-rows // size) * hashing.PIECE_NUMBER.size <= 4096
+
+
+@pytest.mark.parametrize("helpers", [0, 1, 3])
+def test_helpers_change_nothing(small: Path, model_path: Path, helpers: int) -> None:
+    assert str(compute_weights(small, helpers).root) == SMALL_ROOT
+    assert str(compute_weights(model_path, helpers).root) == SMOLLM2_ROOT
+    with pytest.raises(ChildProcessError):  # nobody is left
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_small_file_gets_no_helpers(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert str(compute_weights(small).root) == SMALL_ROOT
+    with pytest.raises(ModelUnreadable, match="cannot start"):
+        compute_weights(small, 1)
+
+
+async def test_beside_an_event_loop_and_threads(model_path: Path) -> None:
+    both = await asyncio.gather(
+        *(asyncio.to_thread(compute_weights, model_path, 1) for _ in range(2))
+    )
+    assert [str(weights.root) for weights in both] == [SMOLLM2_ROOT] * 2
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "exit status -9"),
+        ("raise OSError('the disk is gone')", "exit status 1: OSError: the disk is gone"),
+        ("import marshal, sys; marshal.load(sys.stdin.buffer); sys.exit(3)", "exit status 3"),
+    ],
+)
+def test_a_dead_helper_is_an_error(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, said: str
+) -> None:
+    other = tmp_path / "helper.py"
+    other.write_text(program)
+    monkeypatch.setattr(hashing, "__file__", str(other))
+    with pytest.raises(ModelUnreadable, match=said):
+        compute_weights(model_path, 2)
+
+
+def test_helpers_end_with_the_process_that_started_them(model_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from platformless.engine import weights\n"
+        "def hang(file): print('hashing', flush=True); time.sleep(60)\n"
+        "weights._hash_file = hang\n"
+        "weights.compute_weights(Path(sys.argv[1]), 2)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(model_path)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(process.pid, signal.SIGKILL)
+    assert len(children) == 2
+    deadline = time.monotonic() + 10
+    while any(is_running(int(child)) for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_running(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def test_a_file_that_shrinks_meanwhile_is_refused(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shrink(_file: int) -> bytes:
+        os.truncate(small, read_header(small).tensors[-1].end - 1)
+        return bytes(32)
+
+    monkeypatch.setattr(weights_module, "_hash_file", shrink)
+    with pytest.raises(ModelUnreadable, match="too early"):
+        compute_weights(small)
 
 
 def test_every_byte_of_a_row_counts(small: Path) -> None:

@@ -43,7 +43,8 @@ async def test_an_open_session_of_this_host_is_admitted(world: World) -> None:
     rules = admitted.claim_rules()
     assert (rules.minimum_claim, rules.proof_interval) == (100, 100)
     assert rules.affordable == 100_000
-    terms = admitted.terms(84532, world.network.marketplace, WeightsRoot.zero())
+    terms = admitted.terms(WeightsRoot.zero())
+    assert (terms.chain_id, terms.marketplace) == (84532, world.network.marketplace)
     assert (terms.session_id, terms.price) == (session_id, 5_000)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ... import sqlite
 from ...protocol.digests import Address
 from ..connection import ContractCall, Receipt
 from ..errors import InsufficientFunds, OutboxKeyReused, OutboxOfAnotherChain, OutboxUnavailable
@@ -27,15 +28,12 @@ from ..money import NATIVE, Amount
 from .entry import Entry, Offer, State
 from .fees import Fees
 from .tables import (
-    BUSY_SECONDS,
     INSERT,
     INSERT_OFFER,
     OFFERS_OF,
     UNMINED,
     Queries,
-    begin,
     chains,
-    configure,
     entry_of,
     metadata,
     transactions,
@@ -53,10 +51,8 @@ class Outbox:
         self.chain_id = chain_id
         self.account = account
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
-        sa.event.listen(self._engine, "connect", configure)
-        sa.event.listen(self._engine, "begin", begin)
-        self._readers = self._engine.execution_options(begin="BEGIN")
+        self._engine = sqlite.open_engine(sa.URL.create("sqlite", database=str(path)))
+        self._readers = sqlite.readers(self._engine)
         self._queries = Queries(chain_id, account)
         with self._write() as connection:
             metadata.create_all(connection)

@@ -7,8 +7,6 @@ offers         one row a signed version of a transaction: all of one nonce, with
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,9 +14,6 @@ import sqlalchemy as sa
 from ...protocol.digests import Address
 from ..connection import ContractCall
 from .entry import FINAL_STATES, OPEN_STATES, Entry, Offer, State
-
-BUSY_SECONDS = 30
-_BETWEEN_TRIES_SECONDS = 0.02
 
 metadata = sa.MetaData()
 
@@ -150,33 +145,3 @@ def entry_of(row: Any, offers: tuple[Offer, ...]) -> Entry:
         refusal=row.refusal or "",
         offers=offers,
     )
-
-
-def configure(connection: Any, _record: Any) -> None:
-    """WAL, and a commit that is on the disk when it returns."""
-    connection.isolation_level = None  # `begin` starts the transactions
-    cursor = connection.cursor()
-    _switch_to_wal(cursor)
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _switch_to_wal(cursor: Any) -> None:
-    """SQLite does not wait for other processes here, whatever its timeout."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_BETWEEN_TRIES_SECONDS)
-        else:
-            return
-
-
-def begin(connection: sa.Connection) -> None:
-    """Writers take the lock at once: two that first read could not both go on."""
-    options = connection.get_execution_options()
-    connection.exec_driver_sql(options.get("begin", "BEGIN IMMEDIATE"))

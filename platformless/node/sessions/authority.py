@@ -9,7 +9,7 @@ from ...chain.errors import UnknownSession
 from ...chain.marketplace import Marketplace
 from ...chain.model_registry import ModelRegistry
 from ...chain.session import MarketplaceRules, Session, SessionStatus
-from ...protocol.digests import Address, ModelId, WeightsRoot
+from ...protocol.digests import Address, ModelId, WeightsRoot, keccak256
 from ...protocol.terms import SessionTerms
 from ..errors import (
     DepositUsedUp,
@@ -22,21 +22,41 @@ from ..errors import (
 from .metering import ClaimRules
 
 
+def require_model_named(name: str, model_id: ModelId) -> None:
+    """Whether what a client calls a model is the session's: its id in hex, or `repository:file`.
+    Short names say too little to be wrong.
+
+    Raises:
+        ModelNotServed: when it is another model's name.
+    """
+    repository, colon, file_name = name.partition(":")
+    if name[:2] in ("0x", "0X"):
+        named = name.lower() == str(model_id)
+    elif colon and "/" in repository:
+        named = keccak256(f"{repository}/{file_name}".encode()) == model_id.value
+    else:
+        named = True
+    if not named:
+        raise ModelNotServed("the session is for another model", expected=model_id, got=name[:200])
+
+
 @dataclass(frozen=True, slots=True)
 class AdmittedSession:
     """A session that this host may serve."""
 
+    chain_id: int
+    marketplace: Address
     session: Session
     model_id: ModelId
     rules: MarketplaceRules
     tokens_per_second: int
     """How fast the chain lets this model's tokens be claimed."""
 
-    def terms(self, chain_id: int, marketplace: Address, weights_root: WeightsRoot) -> SessionTerms:
+    def terms(self, weights_root: WeightsRoot) -> SessionTerms:
         """What the session's header and claims say in public."""
         return SessionTerms(
-            chain_id=chain_id,
-            marketplace=marketplace,
+            chain_id=self.chain_id,
+            marketplace=self.marketplace,
             session_id=self.session.id,
             host=self.session.host,
             client=self.session.client,
@@ -111,4 +131,7 @@ class SessionAuthority:
             )
         rules = await self._marketplace.rules()
         rate = await self._registry.rate_limit(model_id)
-        return AdmittedSession(session, model_id, rules, rate)
+        network = self._chain.network
+        return AdmittedSession(
+            network.chain_id, network.marketplace, session, model_id, rules, rate
+        )

@@ -77,7 +77,7 @@ class Meter:
         """What the deposit still pays for."""
         return Tokens(max(0, self.rules.affordable - self.state.tokens))
 
-    def add(self, entry: Entry, message: Message | None = None) -> Meter:
+    def add(self, entry: Entry, *new: Message) -> Meter:
         """The transcript with one more entry, and what it adds to the conversation. A message that
         goes on with a partial one of the assistant is joined to it.
 
@@ -92,7 +92,13 @@ class Meter:
                 expected=f"at most {self.tokens_left} tokens",
                 got=entry.billed,
             )
-        messages = self.messages if message is None else _joined(self.messages, message)
+        return self.resume(entry, *new)
+
+    def resume(self, entry: Entry, *new: Message) -> Meter:
+        """As `add`, for an entry that was counted before."""
+        messages = self.messages
+        for message in new:
+            messages = _joined(messages, message)
         return replace(
             self,
             state=self.state.append(self.header, entry),

@@ -1,0 +1,400 @@
+"""The sessions of a node: who is let into which, and what happens to those that are left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...chain.errors import ChainError
+from ...closing import AsyncClosing
+from ...errors import PlatformlessError
+from ...protocol.envelope import EncryptedInit, SessionInit, WalletProof, open_init
+from ...protocol.frames import PromptRequest
+from ...protocol.replies import Reply
+from ...prover.ledger.values import KeptSession
+from ..errors import (
+    EncryptionNeeded,
+    OutOfOrder,
+    ReplayedFrame,
+    SessionHasEnded,
+    SessionMismatch,
+    SessionStateLost,
+    ShuttingDown,
+    WalletProofNeeded,
+    WrongWallet,
+)
+from .answering import AnswerEnd, AnswerOutput
+from .authority import AdmittedSession, SessionAuthority, require_model_named
+from .challenges import WalletChallenges
+from .holders import IN_THE_CLEAR, SessionTokens, bound, key_holder
+from .keys import KeyLimits, SessionKeys
+from .live import LiveSession, Serving
+from .recorder import Recorder
+
+log = logging.getLogger(__name__)
+_MARK_BYTES = 16
+_STALE_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRules:
+    """How sessions are let in and looked after. Times in seconds."""
+
+    key_seconds: float = 3600.0
+    require_wallet: bool = False
+    """Every client must answer a wallet challenge."""
+    allow_clear: bool = True
+    """Whether sessions without encryption are served."""
+    recheck_seconds: float = 15.0
+    """The chain is asked again about a session after this."""
+    grace_seconds: float = 15.0
+    """A client that is gone may come back for so long before a checkpoint is cut."""
+    proof_margin_seconds: float = 120.0
+    """A checkpoint is cut so long before the session's proofs would be too late; at most half of
+    its proof timeout."""
+    tend_seconds: float = 1.0
+    """How often sessions are looked after."""
+
+
+class Sessions(AsyncClosing):
+    """Belongs to one event loop. Use as an asynchronous context manager."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        authority: SessionAuthority,
+        challenges: WalletChallenges,
+        host_key: bytes,
+        rules: SessionRules | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.challenges = challenges
+        self._serving = serving
+        self._authority = authority
+        self._host_key = host_key
+        self._rules = rules or SessionRules()
+        self._clock = clock
+        self._keys = SessionKeys(clock, KeyLimits(seconds=self._rules.key_seconds))
+        self._tokens = SessionTokens(host_key)
+        self._live: dict[int, LiveSession] = {}
+        self._entering: dict[int, asyncio.Lock] = {}
+        self._stopping = False
+        self._tending: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    @property
+    def answering(self) -> int:
+        """How many sessions are being answered."""
+        return sum(session.is_answering for session in self._live.values())
+
+    async def start(self) -> None:
+        """Takes up what an earlier process left: unfinished answers become entries, and
+        checkpoints are cut where the contract takes their claim."""
+        for session_id in await self._serving.ledger.open_sessions():
+            try:
+                session = await self._enter(session_id)
+                await session.cut()
+            except PlatformlessError as error:
+                log.warning("session %d is not taken up: %s", session_id, error)
+            self._live.pop(session_id, None)
+        self._tending = asyncio.create_task(self._tend())
+
+    async def begin(
+        self, frame: EncryptedInit, claimed_id: int | None
+    ) -> tuple[LiveSession, SessionInit]:
+        """Lets a client in that comes with a key; also when it comes again.
+
+        Args:
+            claimed_id: The session id outside the ciphertext, which must not be another one.
+
+        Raises:
+            EnvelopeBroken: when the init cannot be used.
+            SessionMismatch, ReplayedFrame, ForeignClient, ModelNotServed, WalletProofNeeded, …
+            ChainError, LedgerError: when they cannot be asked.
+        """
+        init = open_init(frame, self._host_key)
+        session_id = init.job_id
+        if claimed_id not in (None, session_id):
+            raise SessionMismatch(
+                "the ids of frame and init differ", expected=session_id, got=claimed_id
+            )
+        session = await self._enter(session_id)
+        require_model_named(init.model_name, session.admitted.model_id)
+        depositor = session.admitted.session.client
+        proven = self._prove(session, init.wallet) or init.client_key_address == depositor
+        if self._rules.require_wallet and not proven:
+            self._require_known(session, key_holder(init.client_key_address))
+        binding = bound(
+            session.binding,
+            key_holder(init.client_key_address),
+            init.recovery_key,
+            proven_depositor=proven,
+        )
+        ledger = self._serving.ledger
+        if not await ledger.take_init(session_id, _mark(frame)):
+            raise ReplayedFrame("this init was used before", expected="a fresh ephemeral key")
+        if binding != session.binding:
+            await ledger.bind(session_id, binding)
+            session.binding = binding
+        self._keys.set(session_id, init.session_key)
+        return session, init
+
+    async def begin_clear(
+        self,
+        session_id: int | None,
+        token: str | None,
+        wallet: WalletProof | None,
+        *,
+        same_connection: Callable[[int], bool] = lambda _session_id: False,
+    ) -> tuple[LiveSession, str]:
+        """Lets a client in that speaks in the clear. Returns the session and its token, by which
+        the client is known when it comes again.
+
+        Args:
+            same_connection: Whether the client's connection was let into this session before.
+
+        Raises:
+            EncryptionNeeded: when the node serves none.
+            OutOfOrder: without a session id.
+            ForeignClient, WalletProofNeeded, …: as `begin`.
+        """
+        if not self._rules.allow_clear:
+            raise EncryptionNeeded("this node serves encrypted sessions only")
+        if session_id is None:
+            raise OutOfOrder("no session is named", expected="session_id or job_id")
+        session = await self._enter(session_id)
+        proven = self._prove(session, wallet)
+        if session.binding is not None and not proven and not same_connection(session_id):
+            self._tokens.require(session_id, token)
+        if self._rules.require_wallet and not proven:
+            self._require_known(session, IN_THE_CLEAR)
+        binding = bound(session.binding, IN_THE_CLEAR, None, proven_depositor=proven)
+        if binding != session.binding:
+            await self._serving.ledger.bind(session_id, binding)
+            session.binding = binding
+        return session, self._tokens.token(session_id)
+
+    def key(self, session: LiveSession) -> bytes:
+        """Raises:
+        SessionKeyMissing: when it has none, or its time is over.
+        """
+        return self._keys.key(session.id)
+
+    def take_nonce(self, session: LiveSession, nonce: bytes) -> None:
+        """Notes a message that was opened; see `SessionKeys.take_nonce`."""
+        self._keys.take_nonce(session.id, nonce)
+
+    async def refresh(self, session: LiveSession) -> None:
+        """Asks the chain again about a session, if that is a while ago. A chain that cannot be
+        asked is borne for two minutes.
+
+        Raises:
+            SessionError: when the session may no longer be served.
+            ChainError
+        """
+        if self._stopping:
+            raise ShuttingDown("the node is about to stop")
+        age = time.monotonic() - session.admitted_at
+        if age < self._rules.recheck_seconds:
+            return
+        try:
+            session.admitted = await self._authority.admit(session.id)
+        except ChainError as error:
+            if age > _STALE_SECONDS:
+                raise
+            log.warning("the chain cannot be asked about session %d: %s", session.id, error)
+            return
+        session.admitted_at = time.monotonic()
+
+    async def answer(
+        self, session: LiveSession, request: PromptRequest, output: AnswerOutput
+    ) -> AnswerEnd:
+        """`LiveSession.answer`, when the chain still lets the session be served."""
+        await self.refresh(session)
+        self._live[session.id] = session
+        return await session.answer(request, output)
+
+    def listen(self, session: LiveSession, listener: Callable[[Reply], None]) -> None:
+        """A connection of the session: it is told of proofs, and keeps the session alive."""
+        self._live[session.id] = session
+        session.listeners.add(listener)
+
+    def leave(self, session: LiveSession, listener: Callable[[Reply], None]) -> None:
+        """The connection is gone."""
+        session.listeners.discard(listener)
+        session.left_at = self._clock()
+
+    async def end(self, session: LiveSession) -> tuple[int, int]:
+        """The client is done with the session: its last checkpoint is cut, its key is wiped.
+        Returns tokens, and tokens unclaimed.
+
+        Raises:
+            AnswerUnderWay, LedgerError
+        """
+        result = await session.end()
+        self._keys.end(session.id)
+        return result
+
+    def tell(self, session_id: int, reply: Reply) -> bool:
+        """Hands a frame to the session's connections. Whether the session is in use."""
+        session = self._live.get(session_id)
+        if session is None:
+            return False
+        session.tell(reply)
+        return True
+
+    async def drain(self, seconds: float) -> None:
+        """No more prompts; answers may go on for so long, then they are cancelled; then
+        checkpoints are cut."""
+        self._stopping = True
+        for session in self._live.values():
+            session.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._until_silent()
+        for session in self._live.values():
+            session.cancel()
+        await self._until_silent()
+        for session in list(self._live.values()):
+            await self._cut(session)
+
+    async def close(self) -> None:
+        """Stops looking after sessions. Answers must have ended (`drain`)."""
+        if self._tending is not None:
+            self._tending.cancel()
+            await asyncio.wait({self._tending})
+            self._tending = None
+
+    async def _enter(self, session_id: int) -> LiveSession:
+        """The live session, from the chain and the ledger when it is not in use yet.
+
+        Raises:
+            SessionError: when it may not be served.
+            ChainError, LedgerError
+        """
+        if self._stopping:
+            raise ShuttingDown("the node is about to stop")
+        lock = self._entering.setdefault(session_id, asyncio.Lock())
+        try:
+            async with lock:
+                session = self._live.get(session_id)
+                if session is not None:
+                    await self.refresh(session)
+                else:
+                    session = await self._load(session_id)
+                    self._live[session_id] = session
+        finally:
+            if not lock.locked():
+                self._entering.pop(session_id, None)
+        if session.recorder is not None and session.recorder.ended:
+            raise SessionHasEnded(f"session {session_id} was ended by its client")
+        return session
+
+    async def _load(self, session_id: int) -> LiveSession:
+        serving = self._serving
+        admitted = await self._authority.admit(session_id)
+        kept = await serving.ledger.session(session_id)
+        _require_same(session_id, admitted, kept)
+        binding = await serving.ledger.binding(session_id)
+        recorder = None
+        if kept is not None:
+            recorder = await Recorder.resume(
+                serving.ledger,
+                kept,
+                admitted.claim_rules(),
+                serving.checkpoint_tokens,
+                serving.clock_ms,
+            )
+        session = LiveSession(serving, session_id, admitted, binding, recorder)
+        session.left_at = self._clock()
+        return session
+
+    def _prove(self, session: LiveSession, wallet: WalletProof | None) -> bool:
+        """Whether the client showed that it is the depositor.
+
+        Raises:
+            ChallengeUnknown, ChallengeExpired, WrongWallet: when it tried in vain.
+        """
+        if wallet is None:
+            return False
+        signer = self.challenges.take(session.id, wallet)
+        depositor = session.admitted.session.client
+        if signer != depositor:
+            raise WrongWallet("not the depositor's wallet", expected=depositor, got=signer)
+        return True
+
+    def _require_known(self, session: LiveSession, holder: str) -> None:
+        """With wallets required, only who proved himself before may come without proof."""
+        if session.binding is None or session.binding.holder != holder:
+            raise WalletProofNeeded(
+                "this node serves depositors only",
+                expected="a wallet challenge signed by the job's depositor",
+            )
+
+    async def _until_silent(self) -> None:
+        while self.answering:
+            await asyncio.sleep(0.01)
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(self._rules.tend_seconds)
+            self._keys.sweep()
+            for session in list(self._live.values()):
+                await self._look_after(session)
+
+    async def _look_after(self, session: LiveSession) -> None:
+        if session.is_answering:
+            return
+        gone = not session.listeners
+        waited = self._clock() - session.left_at
+        if gone and waited >= self._rules.grace_seconds:
+            if await self._cut(session) and not session.listeners and not session.is_answering:
+                self._live.pop(session.id, None)
+        elif self._proof_is_due(session):
+            await self._cut(session)
+
+    def _proof_is_due(self, session: LiveSession) -> bool:
+        recorder = session.recorder
+        if recorder is None or not recorder.meter.can_cut():
+            return False
+        chain = session.admitted.session
+        margin = self._rules.proof_margin_seconds
+        if chain.proof_timeout_seconds is not None:
+            margin = min(margin, chain.proof_timeout_seconds / 2)
+        return self._serving.clock_ms() / 1000 >= chain.times_out_at - margin
+
+    async def _cut(self, session: LiveSession) -> bool:
+        """Whether nothing stood in the way."""
+        try:
+            await session.cut()
+        except PlatformlessError:
+            log.exception("session %d: a checkpoint could not be cut", session.id)
+            return False
+        return True
+
+
+def _require_same(session_id: int, admitted: AdmittedSession, kept: KeptSession | None) -> None:
+    """Raises:
+    SessionStateLost: when the chain has proofs of tokens that the ledger does not know.
+    """
+    known = kept.checkpoints[-1].tokens_after if kept is not None and kept.checkpoints else 0
+    proven = admitted.session.tokens_proven
+    if proven > known:
+        raise SessionStateLost(
+            f"the transcript of session {session_id} is not here",
+            expected=f"{proven} tokens in checkpoints, as proven on chain",
+            got=f"{known} tokens",
+        )
+
+
+def _mark(frame: EncryptedInit) -> bytes:
+    """Enough of a hash to recognise an init that was seen."""
+    data = frame.ephemeral_key.value + frame.encrypted.nonce
+    return hashlib.sha256(data).digest()[:_MARK_BYTES]

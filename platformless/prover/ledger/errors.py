@@ -1,0 +1,52 @@
+"""Errors of the ledger.
+
+LedgerError                 LED-000
+├── LedgerUnavailable       LED-001   the database cannot be used, or not within its timeout
+├── LedgerConflict          LED-002   another process writes the session
+├── NotInLedger             LED-003   a session or a checkpoint that was never written
+├── LedgerSealBroken        LED-004   a row that the key does not open: another key, or altered
+├── LedgerDamaged           LED-005   rows that do not add up
+└── LedgerKeyRefused        LED-006   a key that cannot be used
+"""
+
+from __future__ import annotations
+
+from ...errors import PlatformlessError
+
+
+class LedgerError(PlatformlessError):
+    """The ledger cannot do what it was asked."""
+
+    code = "LED-000"
+
+
+class LedgerUnavailable(LedgerError):
+    """Whether the change was made is not known: read the session before going on with it."""
+
+    code = "LED-001"
+    advice = "check the database's place, its free space and who else uses it"
+
+
+class LedgerConflict(LedgerError):
+    """Nothing was changed."""
+
+    code = "LED-002"
+    advice = "let one node serve a session; this one read it before the other wrote"
+
+
+class NotInLedger(LedgerError):
+    code = "LED-003"
+
+
+class LedgerSealBroken(LedgerError):
+    code = "LED-004"
+    advice = "use the key that the ledger was begun with; if it is, restore a backup"
+
+
+class LedgerDamaged(LedgerError):
+    code = "LED-005"
+    advice = "restore the ledger from a backup; a checkpoint of such rows cannot be proven"
+
+
+class LedgerKeyRefused(LedgerError):
+    code = "LED-006"

@@ -1,0 +1,176 @@
+"""The questions of a ledger, each within the transaction that it is given."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from ...protocol.acknowledgement import AcknowledgementSignature
+from ...protocol.digests import StateDigest
+from ...protocol.errors import ProtocolError
+from ...protocol.secrecy import PublicKeyBytes
+from ...protocol.transcript import State, Tokens
+from ...protocol.window import Window
+from . import tables
+from .contents import CheckpointContent, EntryContent, StartContent, StreamedContent
+from .errors import LedgerDamaged, LedgerSealBroken, NotInLedger
+from .sealed import Sealer
+from .values import (
+    Binding,
+    KeptAcknowledgement,
+    KeptCheckpoint,
+    KeptEntry,
+    KeptSession,
+    SessionStart,
+)
+
+_TRIED_ROWS = 8
+_Content = TypeVar("_Content", bound=Struct)
+
+
+class SessionReader:
+    """Reads one session. A row that cannot be opened or read raises `LedgerSealBroken` or
+    `LedgerDamaged`; a value in it that breaks its rules raises `ProtocolError`."""
+
+    def __init__(self, connection: sa.Connection, sealer: Sealer, session_id: int) -> None:
+        self._connection = connection
+        self._sealer = sealer
+        self._session_id = session_id
+        self._this = tables.this_session(sealer.chain, session_id)
+
+    def binding(self) -> Binding | None:
+        row = self._ask(tables.BINDING).first()
+        if row is None:
+            return None
+        key = row.recovery_key
+        return Binding(row.holder, None if key is None else PublicKeyBytes(key))
+
+    def session(self) -> KeptSession | None:
+        """Everything, with one query a table."""
+        row = self._ask(tables.SESSION).first()
+        if row is None:
+            return None
+        streamed = tables.streamed
+        return KeptSession(
+            start=self._start(row),
+            entries=self._entries(tables.ENTRIES),
+            streamed=tuple(
+                self._open(streamed, row, StreamedContent).streamed(row.number, row.first)
+                for row in self._ask(tables.STREAMED)
+            ),
+            checkpoints=tuple(self._checkpoint(row) for row in self._ask(tables.CHECKPOINTS)),
+            acknowledgements=tuple(
+                KeptAcknowledgement(
+                    Tokens(row.tokens),
+                    StateDigest(row.state),
+                    AcknowledgementSignature(row.signature),
+                )
+                for row in self._ask(tables.ACKNOWLEDGEMENTS)
+            ),
+            ended=row.ended,
+        )
+
+    def window(self, number: int) -> Window:
+        """The window of a checkpoint, rebuilt from the entries.
+
+        Raises:
+            NotInLedger: when there is no such session or checkpoint.
+            LedgerDamaged: when the entries do not give what the checkpoint says.
+        """
+        row = self._ask(tables.SESSION).first()
+        cut = self._ask(tables.CHECKPOINT, this_number=number).first()
+        if row is None or cut is None:
+            raise NotInLedger(f"session {self._session_id} has no checkpoint {number}")
+        checkpoint = self._checkpoint(cut)
+        entries = self._entries(tables.ENTRIES_BELOW, this_end=checkpoint.end_entry)
+        header = self._start(row).header
+        written = [kept.entry for kept in entries]
+        before = State.initial(header).extend(header, written[: checkpoint.first_entry])
+        window = Window(
+            header=header,
+            checkpoint=number,
+            before=before,
+            entries=tuple(written[checkpoint.first_entry :]),
+            delta_digest=checkpoint.delta.digest(),
+        )
+        _require_as_cut(window, checkpoint)
+        return window
+
+    def acknowledgement(self, state: StateDigest) -> AcknowledgementSignature | None:
+        row = self._ask(tables.ACKNOWLEDGEMENT, this_state=state.value).first()
+        return None if row is None else AcknowledgementSignature(row.signature)
+
+    def _start(self, row: Any) -> SessionStart:
+        return self._open(tables.sessions, row, StartContent).start()
+
+    def _entries(self, query: sa.Select[Any], **values: Any) -> tuple[KeptEntry, ...]:
+        kept = tuple(
+            self._open(tables.entries, row, EntryContent).kept(row.number)
+            for row in self._ask(query, **values)
+        )
+        for number, entry in enumerate(kept):
+            if entry.number != number:
+                raise LedgerDamaged(
+                    f"session {self._session_id} lacks an entry",
+                    expected=f"number {number}",
+                    got=f"number {entry.number}",
+                )
+        return kept
+
+    def _checkpoint(self, row: Any) -> KeptCheckpoint:
+        return self._open(tables.checkpoints, row, CheckpointContent).checkpoint(row.number)
+
+    def _open(self, table: sa.Table, row: Any, kind: type[_Content]) -> _Content:
+        columns = row._mapping
+        place = tuple(columns[name] for name in ("number", "first") if name in columns)
+        return self._sealer.open(table.name, self._session_id, place, row.sealed, kind)
+
+    def _ask(self, query: sa.Select[Any], **values: Any) -> sa.CursorResult[Any]:
+        return self._connection.execute(query, {**self._this, **values})
+
+
+def open_sessions(connection: sa.Connection, chain: str) -> list[int]:
+    """Sessions that started and did not end."""
+    rows = connection.execute(tables.OPEN_SESSIONS, {"this_chain": chain})
+    return sorted(int(row.session_id) for row in rows)
+
+
+def require_key(connection: sa.Connection, sealer: Sealer) -> None:
+    """Raises:
+    LedgerSealBroken: when the key opens none of a few sessions: it is another ledger's.
+    """
+    broken: LedgerSealBroken | None = None
+    for row in connection.execute(
+        tables.OF_CHAIN.limit(_TRIED_ROWS), {"this_chain": sealer.chain}
+    ).all():
+        try:
+            sealer.open("sessions", int(row.session_id), (), row.sealed, StartContent)
+        except LedgerSealBroken as error:
+            broken = error
+        else:
+            return
+    if broken is not None:
+        raise broken
+
+
+def _require_as_cut(window: Window, checkpoint: KeptCheckpoint) -> None:
+    got = (window.before.entries, window.before.tokens, window.before.digest)
+    expected = (checkpoint.first_entry, checkpoint.tokens_before, checkpoint.state_before)
+    got_after = (window.after.entries, window.after.tokens, window.after.digest)
+    expected_after = (checkpoint.end_entry, checkpoint.tokens_after, checkpoint.state_after)
+    for when, cut, rebuilt in (("before", expected, got), ("after", expected_after, got_after)):
+        if cut != rebuilt:
+            raise LedgerDamaged(
+                f"checkpoint {checkpoint.number}: the entries {when} it are not as it was cut",
+                expected="{} entries, {} tokens, state {}".format(*cut),
+                got="{} entries, {} tokens, state {}".format(*rebuilt),
+            )
+
+
+def as_damage(error: ProtocolError, session_id: int) -> LedgerDamaged:
+    """A broken rule in what was read."""
+    return LedgerDamaged(
+        f"session {session_id}: {error.message}", expected=error.expected, got=error.got
+    )
