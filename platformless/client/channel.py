@@ -72,7 +72,7 @@ class SessionChannel(AsyncClosing):
             ChallengeForeign, HostUnreachable
         """
         challenge = await self._web.wallet_challenge(self._agreed)
-        key = os.urandom(KEY_BYTES)
+        key, name = os.urandom(KEY_BYTES), self._name("init")
         frame = init_frame(
             self._agreed,
             self._wallet,
@@ -84,9 +84,10 @@ class SessionChannel(AsyncClosing):
                 "nonce": str(challenge.nonce),
                 "signature": str(self._wallet.answer(challenge)),
             },
+            name=name,
         )
         await self._connection.send(frame)
-        ack = await self._reply(SessionInitAck, None)
+        ack = await self._reply(SessionInitAck, name)
         self._key, self._messages = key, 0
         return ack
 
@@ -145,7 +146,7 @@ class SessionChannel(AsyncClosing):
         await self._connection.send({"type": what, "session_id": session_id, "id": name, **fields})
         return await self._reply(kind, name)
 
-    async def _reply(self, kind: type[_Reply], name: str | None) -> _Reply:
+    async def _reply(self, kind: type[_Reply], name: str) -> _Reply:
         """The next reply of this kind; what is left of earlier requests is passed over."""
         seconds = self._connection.limits.reply_seconds
         while True:

@@ -93,6 +93,7 @@ class HostConnection(AsyncClosing):
 
         Raises:
             HostUnreachable
+            HostRefused: when it says why it does not take the connection.
         """
         try:
             async with asyncio.timeout(limits.open_seconds):
@@ -150,7 +151,7 @@ class HostConnection(AsyncClosing):
         self._buffered -= size
         return reply
 
-    async def reply_to(self, name: str | None, seconds: float) -> Awaited:
+    async def reply_to(self, name: str, seconds: float) -> Awaited:
         """The next reply that is not about another request than `name`.
 
         Raises:
@@ -159,7 +160,7 @@ class HostConnection(AsyncClosing):
         """
         while True:
             reply = await self.receive(seconds)
-            if name is not None and reply.id is not None and str(reply.id) != name:
+            if reply.id is not None and str(reply.id) != name:
                 continue
             if isinstance(reply, ErrorReply):
                 raise HostRefused(reply.code, reply.message)
@@ -208,5 +209,7 @@ class HostConnection(AsyncClosing):
 async def _greeted(socket: aiohttp.ClientWebSocketResponse[bool], url: str) -> None:
     message = await socket.receive()
     reply: AnyReply | None = replies.decode(message.data) if message.type in _TEXT else None
+    if isinstance(reply, ErrorReply):
+        raise HostRefused(reply.code, reply.message)
     if not isinstance(reply, Connected):
         raise HostUnreachable(f"{url} does not greet", expected="connected", got=message.type.name)

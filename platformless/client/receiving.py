@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..protocol.envelope import (
     FINAL_ASSOCIATED,
+    UPDATE_ASSOCIATED,
     chunk_associated,
     encrypted_from_hex,
     open_message,
@@ -16,8 +17,6 @@ from ..protocol.errors import EnvelopeBroken, UpdateRefused
 from ..protocol.replies import EncryptedChunk, EncryptedResponse, SealedPayload
 from ..protocol.update import TranscriptUpdate
 from .errors import AnswerUnreadable, ChunkOutOfOrder
-
-TRANSCRIPT_ASSOCIATED = b"transcript_update"
 
 
 class SealedAnswer:
@@ -70,7 +69,7 @@ class SealedAnswer:
             AnswerUnreadable: also when it is not of the update's form.
         """
         try:
-            return TranscriptUpdate.decode(self._open(payload, TRANSCRIPT_ASSOCIATED))
+            return TranscriptUpdate.decode(self._open(payload, UPDATE_ASSOCIATED))
         except UpdateRefused as error:
             raise AnswerUnreadable(error.message, got=error.got) from error
 

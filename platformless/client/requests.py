@@ -98,6 +98,7 @@ def init_frame(
     ephemeral: bytes,
     nonce: bytes,
     proof: dict[str, str] | None,
+    name: str,
 ) -> dict[str, Any]:
     """`encrypted_session_init`.
 
@@ -105,6 +106,7 @@ def init_frame(
         session_key, ephemeral: 32 fresh random bytes each.
         nonce: 24 fresh random bytes.
         proof: The answered wallet challenge, `nonce` and `signature` in hex.
+        name: The `id` that replies echo.
     """
     session = str(agreed.session_id)
     fields: dict[str, Any] = {
@@ -123,6 +125,7 @@ def init_frame(
         "chain_id": str(agreed.chain_id),
         "session_id": session,
         "job_id": session,
+        "id": name,
     }
 
 

@@ -102,6 +102,11 @@ class Engine:
         return self._model.chat_template
 
     @property
+    def is_running(self) -> bool:
+        """Whether the decoding thread is at work."""
+        return self._thread.is_alive()
+
+    @property
     def running(self) -> int:
         """Generations that have a sequence."""
         return self._exchange.running

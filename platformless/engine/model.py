@@ -49,6 +49,11 @@ def packaged_model() -> Path:
     return Path(gguf_path)
 
 
+def offloads_to_gpu() -> bool:
+    """Whether this build of llama.cpp can put layers on a GPU."""
+    return bool(llama_cpp.llama_supports_gpu_offload())
+
+
 class Vocabulary:
     """Text to tokens and back. May be used from any thread."""
 

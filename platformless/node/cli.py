@@ -19,6 +19,23 @@ app = typer.Typer(
 )
 
 
+@app.command("serve")
+def serve(
+    env_file: Annotated[
+        Path, typer.Option("--env-file", help="Settings besides the environment's.")
+    ] = Path(".env"),
+    as_json: AsJson = False,
+) -> None:
+    """Serve sessions over WebSocket and HTTP, until interrupted."""
+
+    def run(output: Output) -> None:
+        from .serve import serve_sessions
+
+        serve_sessions(output, env_file)
+
+    guarded(_PROGRAM, "serve", as_json, run)
+
+
 @app.command("dev-chain")
 def dev_chain(
     port: Annotated[int, typer.Option(min=0, max=65535, help="RPC port; 0: a free one.")] = 8545,

@@ -5,7 +5,9 @@ NodeError                    NOD-000
 │   ├── MissingSetting       NOD-101   a variable that must be set is not
 │   ├── WrongSetting         NOD-102   a variable's value cannot be used
 │   ├── DeprecatedSetting    NOD-103   a variable that is no longer read
-│   └── LooseSecretFile      NOD-104   a file with a secret that others may read
+│   ├── LooseSecretFile      NOD-104   a file with a secret that others may read
+│   ├── ModelNotRegistered   NOD-105   the registry has no model with this file's hash
+│   └── PortInUse            NOD-106   the node cannot listen where it should
 ├── ClientGone               NOD-300   nobody reads the answer any more
 └── SessionError             NOD-200   a client may not do this; `wire_code` is what it is told
     ├── SessionKeyMissing    NOD-201   the session has no key, or its time is over
@@ -78,6 +80,16 @@ class LooseSecretFile(SettingsError):
 
 class ClientGone(NodeError):
     code = "NOD-300"
+
+
+class ModelNotRegistered(SettingsError):
+    code = "NOD-105"
+    advice = "serve a file that is in ModelRegistry; `fabstir-llm-node model-info` prints its hash"
+
+
+class PortInUse(SettingsError):
+    code = "NOD-106"
+    advice = "set API_HOST and API_PORT"
 
 
 class SessionError(NodeError):

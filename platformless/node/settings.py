@@ -62,6 +62,22 @@ class NodeSettings(BaseModel):
     public_url: str = ""
     session_key_ttl_seconds: float = Field(default=3600, gt=0)
     checkpoint_tokens: int = Field(default=1000, ge=100)
+    engine_sequences: int = Field(default=8, ge=1)
+    """Answers generated at once; further ones wait in line."""
+    context_tokens: int = Field(default=4096, ge=256)
+    """What one conversation may have; at most what the model was trained for."""
+    max_connections: int = Field(default=1000, ge=1)
+    allow_plaintext: bool = True
+    """Whether sessions in the clear are served."""
+    disconnect_grace_seconds: float = Field(default=15, ge=0)
+    """A client that is gone may come back for so long before a checkpoint is cut."""
+    drain_seconds: float = Field(default=20, ge=0)
+    """How long answers may go on once the node is told to stop."""
+    ledger_url: str = Field(default="", repr=False)
+    """SQLAlchemy's URL; a SQLite file in the data folder when unset."""
+    ledger_key: SecretStr = SecretStr("")
+    """32 bytes in hex that the ledger is sealed with; made and kept in the data folder when
+    unset."""
     require_wallet_challenge: bool = False
     """Whether a client must prove that it is the session's depositor before it is served."""
     s5_portal_url: str = ""

@@ -10,12 +10,12 @@ from typing import Any
 
 from aiohttp import web
 
-from platformless.client.receiving import TRANSCRIPT_ASSOCIATED
 from platformless.protocol import frames
 from platformless.protocol.acknowledgement import Acknowledged, AcknowledgementSignature
 from platformless.protocol.digests import StateDigest
 from platformless.protocol.envelope import (
     FINAL_ASSOCIATED,
+    UPDATE_ASSOCIATED,
     SessionInit,
     chunk_associated,
     open_client_message,
@@ -190,7 +190,7 @@ class FakeHost:
         end = StreamEnd(
             reason="complete",
             tokens_used=len(PIECES),
-            sealed_transcript=_sealed(update.encode(), key, TRANSCRIPT_ASSOCIATED),
+            sealed_transcript=_sealed(update.encode(), key, UPDATE_ASSOCIATED),
             id=frame.id,
         )
         await self.send(socket, ProofSubmitted(proof_id="p", size_bytes=1, timestamp=1))

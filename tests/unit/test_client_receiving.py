@@ -7,8 +7,13 @@ import os
 import pytest
 
 from platformless.client.errors import AnswerUnreadable, ChunkOutOfOrder
-from platformless.client.receiving import TRANSCRIPT_ASSOCIATED, SealedAnswer
-from platformless.protocol.envelope import FINAL_ASSOCIATED, chunk_associated, seal_message
+from platformless.client.receiving import SealedAnswer
+from platformless.protocol.envelope import (
+    FINAL_ASSOCIATED,
+    UPDATE_ASSOCIATED,
+    chunk_associated,
+    seal_message,
+)
 from platformless.protocol.replies import EncryptedChunk, EncryptedResponse, SealedPayload
 
 KEY = b"\x01" * 32
@@ -100,4 +105,4 @@ def test_a_chunk_is_no_finish_and_a_finish_no_transcript() -> None:
 
 def test_an_update_has_its_form() -> None:
     with pytest.raises(AnswerUnreadable):
-        SealedAnswer(KEY).update(sealed(b"{}", TRANSCRIPT_ASSOCIATED))
+        SealedAnswer(KEY).update(sealed(b"{}", UPDATE_ASSOCIATED))

@@ -276,6 +276,16 @@ async def test_a_silent_host_is_not_waited_for_without_end(
     assert not session.is_connected
 
 
+async def test_a_full_host_says_so(place: Place) -> None:
+    place.host.change = lambda reply: (
+        ErrorReply(code="NODE_FULL", message="come later")
+        if isinstance(reply, Connected)
+        else reply
+    )
+    with pytest.raises(HostRefused, match="come later"):
+        await place.session().connect()
+
+
 async def test_nobody_there(place: Place) -> None:
     session = place.session()
     session.api_url = "http://127.0.0.1:9"

@@ -1,0 +1,286 @@
+"""A running node: its parts, started in order and stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from .. import __version__
+from ..chain.connection import Chain
+from ..chain.errors import WrongChain
+from ..chain.model_registry import ModelRegistry, RegisteredModel
+from ..chain.networks import Network
+from ..engine.chat import ChatFormat
+from ..engine.engine import Engine
+from ..engine.model import offloads_to_gpu
+from ..engine.settings import EngineSettings
+from ..protocol.digests import Address, ModelId
+from ..protocol.frames import MAX_FRAME_BYTES
+from ..protocol.transcript import Tokens
+from ..prover.ledger.ledger import Ledger
+from ..prover.ledger.settings import LedgerSettings, ledger_key
+from ..storage.client import ClientSettings, PortalClient
+from ..storage.portal.running import EmbeddedPortal
+from ..storage.portal.settings import PortalSettings
+from ..storage.portals import Portals
+from ..storage.publication import CheckpointPublisher
+from ..web_server import WebServer
+from .errors import ModelNotRegistered, PortInUse
+from .server.app import node_app
+from .server.challenges import ChallengeEndpoints
+from .server.checkpoints import CheckpointEndpoints
+from .server.health import Health, HealthCheck
+from .server.inference import InferenceEndpoint
+from .server.socket import SocketEndpoint
+from .server.status import NodeFacts, ServedModel, StatusEndpoints
+from .sessions.authority import SessionAuthority
+from .sessions.challenges import WalletChallenges
+from .sessions.live import Serving
+from .sessions.sessions import SessionRules, Sessions
+from .settings import NodeSettings
+
+log = logging.getLogger(__name__)
+
+_SEND_BUFFER_BYTES = 64 << 10
+_PING_SECONDS = 20.0
+_PONG_SECONDS = 60.0
+_FRAME_ROOM = 4
+"""The transport takes frames this many times too large, so that they get an error with a code."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """Where a node is, and what it serves."""
+
+    url: str
+    address: Address
+    models: tuple[ServedModel, ...]
+    portal_urls: tuple[str, ...]
+
+
+class Node:
+    """The whole of a host's node in one event loop. Runs from `async with` until its end.
+
+    Raises, at `async with`:
+        ModelError, ModelNotRegistered, ChainError, LedgerError, PortInUse: nothing is left running.
+    """
+
+    def __init__(
+        self, settings: NodeSettings, network: Network, rules: SessionRules | None = None
+    ) -> None:
+        """Args:
+        rules: In place of those that the settings name, for tests.
+        """
+        self._settings = settings
+        self._network = network
+        self._rules = rules or session_rules(settings)
+        self._parts = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._parts.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        log.info("stopping")
+        await self.sessions.drain(self._settings.drain_seconds)
+        await self._parts.aclose()
+
+    async def _start(self) -> None:
+        settings, parts = self._settings, self._parts
+        self.chain = await parts.enter_async_context(Chain(self._network))
+        chain_tag = await _chain_tag(self.chain)
+        self.engine = await parts.enter_async_context(await Engine.load(engine_settings(settings)))
+        models = await _served(self.chain, self.engine)
+        self.ledger = await parts.enter_async_context(
+            await Ledger.open(ledger_settings(settings, chain_tag))
+        )
+        portals, portal_urls = await self._portals()
+        publisher = CheckpointPublisher(
+            settings.data_folder / "publication", settings.address, settings.private_key, portals
+        )
+        self.sessions = await parts.enter_async_context(self._sessions(models))
+        await self.sessions.start()
+        self.sockets = SocketEndpoint(self.sessions, settings.address, settings.max_connections)
+        facts = NodeFacts(__version__, build(), self._network.chain_id, self._network.name, models)
+        app = node_app(
+            StatusEndpoints(facts, Health(self._checks())),
+            ChallengeEndpoints(settings.private_key, self.sessions.challenges),
+            CheckpointEndpoints(publisher),
+            chain_id=self._network.chain_id,
+            more_routes=[
+                *self.sockets.routes(),
+                *InferenceEndpoint(self.sessions).routes(),
+            ],
+        )
+        server = WebServer(
+            app,
+            host=settings.api_host,
+            port=settings.api_port,
+            send_buffer_bytes=_SEND_BUFFER_BYTES,
+            ws="websockets-sansio",
+            ws_max_size=_FRAME_ROOM * MAX_FRAME_BYTES,
+            ws_ping_interval=_PING_SECONDS,
+            ws_ping_timeout=_PONG_SECONDS,
+            ws_per_message_deflate=False,
+        )
+        try:
+            await parts.enter_async_context(server)
+        except OSError as error:
+            raise PortInUse(
+                f"cannot listen on {settings.api_host}, port {settings.api_port}",
+                got=error.strerror or error,
+            ) from error
+        self.report = NodeReport(server.url, settings.address, models, portal_urls)
+        log.info("serving %s on %s", ", ".join(model.name for model in models), server.url)
+
+    async def _portals(self) -> tuple[Portals, tuple[str, ...]]:
+        settings = self._settings
+        urls = tuple(url.strip() for url in settings.s5_portal_url.split(",") if url.strip())
+        if not urls:
+            folder = settings.data_folder / "portal"
+            portal = await self._parts.enter_async_context(EmbeddedPortal(PortalSettings(folder)))
+            log.warning("no S5 portal is configured: blobs are kept in %s", folder)
+            urls = (portal.url,)
+        token = settings.s5_portal_token.get_secret_value() or None
+        clients = [PortalClient(ClientSettings(url, token=token)) for url in urls]
+        return await self._parts.enter_async_context(Portals(clients)), urls
+
+    def _sessions(self, models: tuple[ServedModel, ...]) -> Sessions:
+        settings, network = self._settings, self._network
+        serving = Serving(
+            engine=self.engine,
+            chat=ChatFormat(self.engine.vocabulary, self.engine.chat_template),
+            ledger=self.ledger,
+            checkpoint_tokens=Tokens(settings.checkpoint_tokens),
+            weights_root=self.engine.weights.root,
+            clock_ms=lambda: time.time_ns() // 1_000_000,
+        )
+        ids = frozenset(model.id for model in models)
+        return Sessions(
+            serving,
+            SessionAuthority(self.chain, settings.address, ids),
+            WalletChallenges(network.chain_id, network.marketplace, settings.address),
+            settings.private_key,
+            self._rules,
+        )
+
+    def _checks(self) -> list[HealthCheck]:
+        async def chain() -> str | None:
+            await self.chain.head()
+            return None
+
+        async def engine() -> str | None:
+            return None if self.engine.is_running else "the model has stopped"
+
+        async def ledger() -> str | None:
+            await self.ledger.open_sessions()
+            return None
+
+        return [
+            HealthCheck("chain", chain),
+            HealthCheck("model", engine, is_vital=True),
+            HealthCheck("ledger", ledger, is_vital=True),
+        ]
+
+
+def session_rules(settings: NodeSettings) -> SessionRules:
+    """How sessions are looked after, as the settings say."""
+    return SessionRules(
+        key_seconds=settings.session_key_ttl_seconds,
+        require_wallet=settings.require_wallet_challenge,
+        allow_clear=settings.allow_plaintext,
+        grace_seconds=settings.disconnect_grace_seconds,
+    )
+
+
+def engine_settings(settings: NodeSettings) -> EngineSettings:
+    """How the model is run. Layers go to a GPU only where llama.cpp was built for one."""
+    layers = settings.gpu_layers if offloads_to_gpu() else 0
+    if settings.gpu_layers and not layers:
+        log.info("this build of llama.cpp uses no GPU: GPU_LAYERS is passed over")
+    return EngineSettings(
+        model_path=settings.model_path,
+        gpu_layers=layers,
+        sequences=settings.engine_sequences,
+        context_tokens=settings.context_tokens,
+    )
+
+
+def ledger_settings(settings: NodeSettings, chain_tag: str) -> LedgerSettings:
+    """Where the ledger is; its key is made on first start.
+
+    Raises:
+        LedgerKeyRefused
+    """
+    folder = settings.data_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    given = settings.ledger_key.get_secret_value() or None
+    url = settings.ledger_url or f"sqlite:///{(folder / 'ledger.db').resolve()}"
+    return LedgerSettings(url, ledger_key(folder, given), chain_tag)
+
+
+async def _chain_tag(chain: Chain) -> str:
+    """Tells this chain and marketplace from others, also from an earlier dev chain.
+
+    Raises:
+        WrongChain: when the chain has no block 0.
+    """
+    genesis = await chain.block(0)
+    if genesis is None:
+        raise WrongChain("the chain has no block 0", expected=f"chain {chain.network.chain_id}")
+    return f"{chain.network.chain_id}:{genesis.hash}:{chain.network.marketplace}".lower()
+
+
+async def _served(chain: Chain, engine: Engine) -> tuple[ServedModel, ...]:
+    """The models on chain that are this file.
+
+    Raises:
+        ModelNotRegistered: when there is none.
+    """
+    registry = ModelRegistry(chain)
+    ids = await registry.all_models()
+    models = await asyncio.gather(*(registry.model(model_id) for model_id in ids))
+    served = tuple(
+        _model(model_id, model, engine)
+        for model_id, model in zip(ids, models, strict=True)
+        if model is not None and model.file.file_hash.value == engine.weights.file_sha256
+    )
+    if not served:
+        raise ModelNotRegistered(
+            "the model file is in no model registry entry of this chain",
+            expected=f"an entry with SHA-256 {engine.weights.file_sha256.hex()}",
+            got=f"{len(ids)} entries with others",
+        )
+    return served
+
+
+def _model(model_id: ModelId, model: RegisteredModel, engine: Engine) -> ServedModel:
+    if not model.approved:
+        log.warning("model %s is registered, but no longer approved", model.file.file_name)
+    return ServedModel(
+        model_id,
+        model.file.repository,
+        model.file.file_name,
+        engine.context_size,
+        engine.weights.root,
+    )
+
+
+def build() -> str:
+    """The commit that this was built from, when the environment says so."""
+    return os.environ.get("PLATFORMLESS_BUILD", "unknown")
