@@ -9,6 +9,8 @@
     ├── audit.errors.VerifierError       VRF-…   the check itself could not run
     ├── audit.errors.RecoveryProblem     RCV-…   a conversation cannot be had, or not trusted
     ├── prover.errors.ProverError        PRV-…   a proof could not be made
+    ├── prover.ledger.errors.LedgerError LED-…   the ledger cannot be used, or does not add up
+    ├── client.errors.ClientError        CLT-…   a host cannot be used, refused, or lied
     ├── node.errors.NodeError            NOD-…   the node cannot do what it was asked
     └── console.BadInput, Interrupted    CLI-…   a command was used wrongly, or stopped
 

@@ -64,4 +64,4 @@ class Sealer:
             raise LedgerDamaged(f"the {where} cannot be read", got=str(error)) from error
 
     def _associated(self, table: str, session_id: int, row: tuple[int, ...]) -> bytes:
-        return msgspec.json.encode([table, self.chain, str(session_id), *row])
+        return msgspec.json.encode([str(table), self.chain, str(session_id), *row])

@@ -1,0 +1,81 @@
+"""A node over a dev chain, with a registered host, and clients of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from platformless.chain.devchain.accounts import dev_account
+from platformless.client import Client, ClientSession, ClientSettings
+from platformless.node.running import Node
+from platformless.node.sessions.sessions import SessionRules
+from platformless.node.settings import NodeSettings, load_settings
+from platformless.protocol.secrecy import PublicKeyBytes
+from tests.chain.world import AT_ONCE, World
+
+QUICK = SessionRules(grace_seconds=0.2, tend_seconds=0.05, recheck_seconds=15)
+
+
+class NodeWorld:
+    """The marketplace, and a node of the account `host` on it."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.world = world
+        self.folder = folder
+
+    def settings(self, **changes: object) -> NodeSettings:
+        environment = {
+            **self.world.dev_chain.environment(),
+            "API_HOST": "127.0.0.1",
+            "API_PORT": "0",
+            "DATA_FOLDER": str(self.folder / "node"),
+            "CONTEXT_TOKENS": "1024",
+            "DRAIN_SECONDS": "0",
+            **{name.upper(): str(value) for name, value in changes.items()},
+        }
+        settings, _ = load_settings(environment, env_file=None)
+        return settings
+
+    @asynccontextmanager
+    async def node(
+        self, rules: SessionRules | None = QUICK, **changes: object
+    ) -> AsyncIterator[Node]:
+        """A node that the registry knows the address of."""
+        async with Node(self.settings(**changes), self.world.network, rules) as node:
+            await self.announce(node.report.url)
+            yield node
+
+    async def announce(self, url: str) -> None:
+        """Writes address and public key of the host into the registry."""
+        key = PublicKeyBytes.of(bytes(dev_account("host").key))
+        host = await self.world.nodes.host(self.world.address("host"))
+        assert host is not None
+        metadata = f'{{"name":"test","publicKey":"{key.value.hex()}"}}'
+        if host.metadata != metadata:
+            await self.world.send("host", self.world.nodes.set_metadata(metadata))
+        if host.api_url != url:
+            await self.world.send("host", self.world.nodes.set_api_url(url))
+
+    def client(self, name: str = "client", folder: str = "client") -> Client:
+        return Client(
+            ClientSettings(
+                network=self.world.network,
+                private_key=bytes(dev_account(name).key),
+                folder=self.folder / folder,
+                sending=AT_ONCE,
+            )
+        )
+
+    async def open(self, client: Client, deposit: str = "0.5", **options: object) -> ClientSession:
+        """A session of the test model."""
+        return await client.open(
+            self.world.model_id,
+            self.world.network.usdc.amount(deposit),
+            **{"proof_interval": 100, **options},  # type: ignore[arg-type]
+        )
+
+
+def changed(rules: SessionRules, **changes: object) -> SessionRules:
+    return replace(rules, **changes)  # type: ignore[arg-type]
