@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..protocol.errors import PromptFormatError
+from ..protocol.flattened import read_prompt
 from ..protocol.prompt import Prompt
 from ..protocol.transcript import Entry, Kind, Tokens
 from .errors import (
@@ -19,14 +19,6 @@ from .errors import (
 
 _NO_TOKENS = Tokens(0)
 _TOLD_CHARACTERS = 80
-
-# A client may flatten a conversation into its prompt, as lines or as harmony tags; hosts then
-# record its last message alone. What stands before and behind that message:
-_OPENS = r"(?:^(?:User|Human):(?!\S)|<\|start\|>user<\|message\|>)\s*"
-_CLOSES = (
-    r"\s*(?:^Assistant:\s*|(?:<\|end\|>|<\|return\|>)\s*"
-    r"(?:<\|start\|>assistant(?:<\|channel\|>\w+)?(?:<\|message\|>)?\s*)?)?\Z"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +51,7 @@ class Turn:
         """Whether this is what became of a prompt that was sent: its text, or the last message of
         a conversation that was flattened into it."""
         question = self.question()
-        if question is None or question == prompt:
-            return question is not None
-        return bool(question) and bool(
-            re.search(_OPENS + re.escape(question) + _CLOSES, prompt, re.MULTILINE)
-        )
+        return question is not None and question in (prompt, read_prompt(prompt)[-1].content)
 
     def may_be(self, exchange: Exchange) -> bool:
         """Whether this may be what became of an exchange that broke off."""

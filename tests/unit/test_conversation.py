@@ -15,9 +15,9 @@ from platformless.node.sessions.conversation import (
     Conversation,
     Turn,
     next_turn,
-    read_prompt,
 )
 from platformless.protocol.errors import PromptFormatError
+from platformless.protocol.flattened import read_prompt
 from platformless.protocol.prompt import ChatMessage, Prompt
 from platformless.protocol.transcript import Entry, Kind
 

@@ -21,12 +21,12 @@ from starlette.routing import Route
 
 from ...errors import PlatformlessError
 from ...protocol.envelope import WalletProof
+from ...protocol.flattened import flatten
 from ...protocol.frames import PromptRequest, number
 from ...protocol.replies import ErrorReply, Usage
 from ...protocol.update import UpdateDocument
 from ..errors import ClientGone, OutOfOrder
 from ..sessions.answering import AnswerEnd
-from ..sessions.conversation import flatten
 from ..sessions.live import LiveSession
 from ..sessions.sessions import Sessions
 from .bodies import read_body
