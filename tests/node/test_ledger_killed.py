@@ -38,7 +38,8 @@ async def write_and_kill(folder: Path, lines: int) -> dict[int, int]:
     rest, _ = await process.communicate()
     # A line without its end was not yet printed.
     printed += [line for line in rest.splitlines(keepends=True) if line.endswith(b"\n")]
-    return dict(tuple(map(int, line.split())) for line in printed)
+    pairs = (line.split() for line in printed)
+    return {int(session_id): int(number) for session_id, number in pairs}
 
 
 async def require_written(folder: Path, durable: dict[int, int]) -> None:

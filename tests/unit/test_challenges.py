@@ -1,4 +1,4 @@
-"""Wallet challenges: good once, for a while, for their session; few are remembered."""
+"""Wallet challenges: good once, for a while, for their session and its depositor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from coincurve import PublicKey
 
 from platformless.node.errors import ChallengeExpired, ChallengeUnknown, WrongWallet
-from platformless.node.sessions.challenges import ChallengeLimits, WalletChallenges
+from platformless.node.sessions.challenges import WalletChallenges
 from platformless.protocol.digests import Address
 from platformless.protocol.envelope import WalletProof
 from platformless.protocol.errors import ValueOutOfRange
@@ -38,8 +38,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def wallets(clock: Clock) -> WalletChallenges:
-    limits = ChallengeLimits(seconds=120, per_session=3, in_all=8)
-    return WalletChallenges(CHAIN_ID, MARKETPLACE, HOST, clock, limits)
+    return WalletChallenges(CHAIN_ID, MARKETPLACE, HOST, clock, seconds=120)
 
 
 def answered(challenge: WalletChallenge, key: bytes = WALLET_KEY) -> WalletProof:
@@ -48,10 +47,9 @@ def answered(challenge: WalletChallenge, key: bytes = WALLET_KEY) -> WalletProof
 
 def test_a_challenge_is_good_once(wallets: WalletChallenges) -> None:
     proof = answered(wallets.issue(7))
-    assert wallets.take(7, proof) == WALLET
+    wallets.take(7, proof, WALLET)
     with pytest.raises(ChallengeUnknown):
-        wallets.take(7, proof)
-    assert len(wallets) == 0
+        wallets.take(7, proof, WALLET)
 
 
 def test_a_challenge_is_for_its_session_only_and_survives_another(
@@ -59,70 +57,79 @@ def test_a_challenge_is_for_its_session_only_and_survives_another(
 ) -> None:
     proof = answered(wallets.issue(7))
     with pytest.raises(ChallengeUnknown):
-        wallets.take(8, proof)
-    assert wallets.take(7, proof) == WALLET
+        wallets.take(8, proof, WALLET)
+    wallets.take(7, proof, WALLET)
 
 
 def test_a_challenge_ends_with_its_time(wallets: WalletChallenges, clock: Clock) -> None:
     early, late = (answered(wallets.issue(7)) for _ in range(2))
     clock.now += 119.9
-    assert wallets.take(7, early) == WALLET
+    wallets.take(7, early, WALLET)
     clock.now += 0.1
     with pytest.raises(ChallengeExpired):
-        wallets.take(7, late)
+        wallets.take(7, late, WALLET)
+
+
+def test_its_time_cannot_be_changed(wallets: WalletChallenges, clock: Clock) -> None:
+    nonce = wallets.issue(7).nonce.value
+    later = (int.from_bytes(nonce[:8]) + 1000).to_bytes(8) + nonce[8:]
+    clock.now += 121
     with pytest.raises(ChallengeUnknown):
-        wallets.take(7, late)
+        wallets.take(7, WalletProof(later.hex(), "11" * 65), WALLET)
 
 
 @pytest.mark.parametrize("signature", ["", "0x", "zz", "11" * 64, "00" * 65, "11" * 64 + "05"])
-def test_what_no_wallet_signed_uses_the_challenge_up(
-    wallets: WalletChallenges, signature: str
-) -> None:
+def test_what_no_wallet_signed_is_refused(wallets: WalletChallenges, signature: str) -> None:
     challenge = wallets.issue(7)
     with pytest.raises(WrongWallet):
-        wallets.take(7, WalletProof(str(challenge.nonce), signature))
-    with pytest.raises(ChallengeUnknown):
-        wallets.take(7, answered(challenge))
+        wallets.take(7, WalletProof(str(challenge.nonce), signature), WALLET)
 
 
 @pytest.mark.parametrize("nonce", ["", "0x", "zz", "11" * 32, "11" * 31])
 def test_a_nonce_that_was_not_given_out_is_unknown(wallets: WalletChallenges, nonce: str) -> None:
     wallets.issue(7)
     with pytest.raises(ChallengeUnknown):
-        wallets.take(7, WalletProof(nonce, "11" * 65))
+        wallets.take(7, WalletProof(nonce, "11" * 65), WALLET)
+
+
+def test_a_challenge_of_another_process_is_unknown(clock: Clock) -> None:
+    before, after = (WalletChallenges(CHAIN_ID, MARKETPLACE, HOST, clock) for _ in range(2))
+    with pytest.raises(ChallengeUnknown):
+        after.take(7, answered(before.issue(7)), WALLET)
 
 
 def test_a_recovery_id_of_zero_or_one_is_taken(wallets: WalletChallenges) -> None:
     challenge = wallets.issue(7)
     signature = sign(challenge.signing_digest(), WALLET_KEY).value
     text = signature[:64].hex() + f"{signature[64] - 27:02x}"
-    assert wallets.take(7, WalletProof(challenge.nonce.value.hex(), text)) == WALLET
+    wallets.take(7, WalletProof(challenge.nonce.value.hex(), text), WALLET)
 
 
-def test_another_wallet_is_named_for_the_caller_to_compare(wallets: WalletChallenges) -> None:
-    assert wallets.take(7, answered(wallets.issue(7), HOST_KEY)) == HOST
+def test_another_wallet_is_refused_and_uses_nothing_up(wallets: WalletChallenges) -> None:
+    challenge = wallets.issue(7)
+    with pytest.raises(WrongWallet):
+        wallets.take(7, answered(challenge, HOST_KEY), WALLET)
+    assert len(wallets) == 0
+    wallets.take(7, answered(challenge), WALLET)
 
 
-def test_the_oldest_of_a_session_is_forgotten_first(wallets: WalletChallenges) -> None:
-    other = wallets.issue(8)
-    first, *rest = (wallets.issue(7) for _ in range(4))
-    assert len(wallets) == 4
-    with pytest.raises(ChallengeUnknown):
-        wallets.take(7, answered(first))
-    for challenge in (*rest, other):
-        assert wallets.take(challenge.session_id, answered(challenge)) == WALLET
+def test_asking_costs_no_memory_and_pushes_nothing_out(wallets: WalletChallenges) -> None:
+    first = wallets.issue(7)
+    for _ in range(1000):
+        wallets.issue(7)
+    assert len(wallets) == 0
+    wallets.take(7, answered(first), WALLET)
 
 
-def test_the_oldest_of_all_is_forgotten_first(wallets: WalletChallenges) -> None:
-    first, *rest = (wallets.issue(session_id) for session_id in range(9))
-    assert len(wallets) == 8
-    with pytest.raises(ChallengeUnknown):
-        wallets.take(0, answered(first))
-    for challenge in rest:
-        assert wallets.take(challenge.session_id, answered(challenge)) == WALLET
+def test_what_was_used_is_remembered_until_its_time_is_over(
+    wallets: WalletChallenges, clock: Clock
+) -> None:
+    wallets.take(7, answered(wallets.issue(7)), WALLET)
+    clock.now += 121
+    wallets.take(7, answered(wallets.issue(7)), WALLET)
+    assert len(wallets) == 1
 
 
 def test_a_challenge_needs_an_id_that_a_session_can_have(wallets: WalletChallenges) -> None:
     with pytest.raises(ValueOutOfRange):
         wallets.issue(2**256)
-    assert len(wallets) == 0

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from platformless.protocol import acknowledgement
 from platformless.protocol.delta import Delta, Message, delta_salt
 from platformless.protocol.digests import ProofHash, StateDigest
+from platformless.protocol.header import SessionHeader
 from platformless.protocol.secrecy import PublicKeyBytes
 from platformless.protocol.seed import SeedPart
 from platformless.protocol.transcript import Entry, Sampler, Tokens
@@ -45,7 +46,7 @@ from platformless.prover.ledger.values import (
     SessionStart,
     StreamedTokens,
 )
-from platformless.prover.ledger.writer import GroupWriter
+from platformless.prover.ledger.writer import Change, GroupWriter
 from tests import strategies
 from tests.samples import COMPLETION, FIRST, HEADER, PROMPT, SECOND
 
@@ -162,7 +163,7 @@ async def test_streamed_tokens_stay_until_they_are_dropped(ledger: Ledger) -> No
 @settings(max_examples=20, deadline=None)
 @given(st.lists(strategies.entries, max_size=8), strategies.headers)
 def test_any_entries_are_read_back_as_they_were_written(
-    written: list[Entry], header: strategies.SessionHeader
+    written: list[Entry], header: SessionHeader
 ) -> None:
     start = replace(START, header=header)
     rows = tuple(entry(number, what) for number, what in enumerate(written))
@@ -272,8 +273,14 @@ async def test_chains_in_one_database_do_not_meet(where: LedgerSettings, ledger:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"tokens_after": Tokens(51)}, {"state_after": StateDigest.zero()}, {"end_entry": 3}]
-    + [{"state_before": StateDigest.zero()}, {"first_entry": 1}, {"first_entry": 2}],
+    [
+        {"tokens_after": Tokens(51)},
+        {"state_after": StateDigest.zero()},
+        {"end_entry": 3},
+        {"state_before": StateDigest.zero()},
+        {"first_entry": 1},
+        {"first_entry": 2},
+    ],
 )
 async def test_a_window_is_never_other_than_it_was_cut(
     ledger: Ledger, wrong: dict[str, object]
@@ -297,7 +304,11 @@ async def test_an_altered_row_is_not_opened(where: LedgerSettings, table: str) -
         first = Changes(start=START, entries=KEPT[:2], checkpoint=cut(FIRST), streamed=STREAMED)
         await ledger.append(ID, first)
         await ledger.append(ID + 1, STARTED)  # so that the key is seen to be right
-        change_rows(where, f"UPDATE {table} SET sealed = sealed || x'00' WHERE session_id = '{ID}'")
+        altered = metadata.tables[table].update().where(sa.column("session_id") == str(ID))
+        database = Database.open(where.url)
+        with database.write() as connection:
+            connection.execute(altered.values(sealed=sa.literal(b"x" * 100)))
+        database.close()
         with pytest.raises(LedgerSealBroken) as error:
             await ledger.session(ID)
     assert table in str(error.value)
@@ -307,11 +318,15 @@ async def test_an_altered_row_is_not_opened(where: LedgerSettings, table: str) -
     "swap",
     [
         ["UPDATE entries SET number = 1 - number + 10", "UPDATE entries SET number = number - 10"],
-        ["UPDATE sessions SET session_id = CASE session_id WHEN '7' THEN '8' ELSE '7' END || 'x'"]
-        + ["UPDATE sessions SET session_id = rtrim(session_id, 'x')"],
+        [
+            "UPDATE sessions SET session_id = '9' WHERE session_id = '7'",
+            "UPDATE sessions SET session_id = '7' WHERE session_id = '8'",
+        ],
         ["UPDATE streamed SET first = 2"],
-        ["UPDATE entries SET session_id = '9' WHERE session_id = '7'"]
-        + ["UPDATE entries SET session_id = '7' WHERE session_id = '8'"],
+        [
+            "UPDATE entries SET session_id = '9' WHERE session_id = '7'",
+            "UPDATE entries SET session_id = '7' WHERE session_id = '8'",
+        ],
         ["DELETE FROM entries WHERE number = 0"],
     ],
     ids=["numbers", "sessions", "places", "entries", "missing"],
@@ -383,7 +398,7 @@ async def held(database: Database) -> AsyncIterator[Held]:
     database.close()
 
 
-def marking(mark: bytes) -> Callable[[sa.Connection], object]:
+def marking(mark: bytes) -> Change[object]:
     insert = metadata.tables["seen_inits"].insert()
     return lambda connection: connection.execute(
         insert, {"chain": CHAIN, "session_id": "7", "mark": mark}

@@ -369,7 +369,7 @@ async def test_a_challenge_is_told_with_all_that_is_signed(
     assert body["session_id"] == str(session_id)
     assert body["nonce"].startswith("0x")
     assert body["expires"] == 1_700_000_120
-    assert wallets.take(session_id, answered(challenge)) == WALLET
+    wallets.take(session_id, answered(challenge), WALLET)
 
 
 @pytest.mark.parametrize("text", [None, "", "-1", "0x1", "\u00b2", str(2**256), "1" * 5000])

@@ -1,36 +1,38 @@
 """Wallet challenges: clients show which wallet they are before a session is theirs.
 
-A challenge is a random number that is given out for one session, signed once, and forgotten. Few
-are remembered, the oldest are forgotten first: asking costs a stranger nothing, so that it must
-not cost the node memory. In memory only: after a restart clients ask again.
+A challenge is good once, for a while, for one session and one host. It is recognised by what is in
+its nonce, so that asking for challenges costs the node no memory and pushes nobody's out; only
+those that a depositor has answered are remembered, until their time is over.
+
+    nonce   expiry (u64, big-endian), 8 random bytes, and the first 16 bytes of HMAC-SHA256 over
+            both and the session's id, with a key of this process
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ...protocol.digests import Address
 from ...protocol.envelope import WalletProof, init_signature
 from ...protocol.errors import ProtocolError
 from ...protocol.signatures import signer
 from ...protocol.wallet_challenge import ChallengeNonce, WalletChallenge
+from ...protocol.words import U256_MAX, in_range, number_word
 from ..errors import ChallengeExpired, ChallengeUnknown, WrongWallet
 
-
-@dataclass(frozen=True, slots=True)
-class ChallengeLimits:
-    """How long and how many."""
-
-    seconds: int = 120
-    per_session: int = 16
-    in_all: int = 10_000
+CHALLENGE_SECONDS = 120
+_EXPIRY_BYTES = 8
+_RANDOM_BYTES = 8
+_MARKED_BYTES = _EXPIRY_BYTES + _RANDOM_BYTES
+_MARK_BYTES = ChallengeNonce.LENGTH - _MARKED_BYTES
 
 
 class WalletChallenges:
-    """The challenges that are given out and not answered yet.
+    """Gives out challenges and takes their answers. After a restart clients ask again.
 
     Args:
         marketplace: The contract whose sessions these are, with its chain.
@@ -44,84 +46,86 @@ class WalletChallenges:
         marketplace: Address,
         host: Address,
         clock: Callable[[], float] = time.time,
-        limits: ChallengeLimits | None = None,
+        seconds: int = CHALLENGE_SECONDS,
     ) -> None:
         self._chain_id = chain_id
         self._marketplace = marketplace
         self._host = host
         self._clock = clock
-        self._limits = limits or ChallengeLimits()
-        # Dictionaries keep their order: the first is the oldest, here and of each session.
-        self._issued: dict[ChallengeNonce, WalletChallenge] = {}
-        self._of_session: dict[int, dict[ChallengeNonce, None]] = {}
+        self._seconds = seconds
+        self._secret = secrets.token_bytes(32)
+        self._used: dict[ChallengeNonce, int] = {}
+        """Answered by depositors, and until when they must be remembered."""
 
     def __len__(self) -> int:
-        return len(self._issued)
+        """How many are remembered."""
+        return len(self._used)
 
     def issue(self, session_id: int) -> WalletChallenge:
-        """A new challenge. It may push out the oldest of this session, or of all.
+        """A new challenge.
 
         Raises:
             ValueOutOfRange: when no session can have this id.
         """
-        challenge = WalletChallenge(
-            chain_id=self._chain_id,
-            marketplace=self._marketplace,
-            host=self._host,
-            session_id=session_id,
-            nonce=ChallengeNonce(secrets.token_bytes(ChallengeNonce.LENGTH)),
-            expires=int(self._clock()) + self._limits.seconds,
-        )
-        of_session = self._of_session.get(session_id, {})
-        if len(of_session) >= self._limits.per_session:
-            self._forget(next(iter(of_session)))
-        elif len(self._issued) >= self._limits.in_all:
-            self._forget(next(iter(self._issued)))
-        self._issued[challenge.nonce] = challenge
-        self._of_session.setdefault(session_id, {})[challenge.nonce] = None
-        return challenge
+        in_range("session id", session_id, U256_MAX)
+        expires = int(self._clock()) + self._seconds
+        marked = expires.to_bytes(_EXPIRY_BYTES) + secrets.token_bytes(_RANDOM_BYTES)
+        return self._challenge(session_id, ChallengeNonce(marked + self._mark(session_id, marked)))
 
-    def take(self, session_id: int, proof: WalletProof) -> Address:
-        """Who signed a challenge of the session; the challenge is used up, whatever comes of it.
-        Whether it is the right wallet is for the caller to see.
+    def take(self, session_id: int, proof: WalletProof, depositor: Address) -> None:
+        """Whether the depositor's wallet answered a challenge of the session; it is used up then.
 
         Raises:
-            ChallengeUnknown: when it was not given out for this session, was used or pushed out.
+            ChallengeUnknown: when it was not given out for this session, or was used.
             ChallengeExpired: when it is too old.
-            WrongWallet: when no wallet can have made the signature.
+            WrongWallet: when another wallet signed it, or none.
         """
         challenge = self._known(session_id, proof.nonce)
-        self._forget(challenge.nonce)
-        now = self._clock()
+        now = int(self._clock())
         if now >= challenge.expires:
             raise ChallengeExpired(
                 "the wallet challenge is too old",
                 expected=f"an answer before {challenge.expires}",
-                got=int(now),
+                got=now,
             )
         try:
-            return signer(challenge.signing_digest(), init_signature(proof.signature))
+            signed_by = signer(challenge.signing_digest(), init_signature(proof.signature))
         except (ProtocolError, ValueError) as error:
             raise WrongWallet(
                 f"session {session_id}: no wallet signed the challenge",
                 expected="65 bytes in hex, as eth_signTypedData_v4 returns them",
             ) from error
+        if signed_by != depositor:
+            raise WrongWallet("not the depositor's wallet", expected=depositor, got=signed_by)
+        self._used = {nonce: until for nonce, until in self._used.items() if until > now}
+        self._used[challenge.nonce] = challenge.expires
 
-    def _known(self, session_id: int, nonce: str) -> WalletChallenge:
+    def _known(self, session_id: int, text: str) -> WalletChallenge:
         try:
-            challenge = self._issued.get(ChallengeNonce.from_hex(nonce))
+            nonce: ChallengeNonce | None = ChallengeNonce.from_hex(text)
         except ProtocolError:
-            challenge = None
-        if challenge is None or challenge.session_id != session_id:
+            nonce = None
+        if nonce is None or nonce in self._used or not self._is_ours(session_id, nonce):
             raise ChallengeUnknown(
                 f"no such wallet challenge for session {session_id}",
                 expected="one that was given out for it and not used",
             )
-        return challenge
+        return self._challenge(session_id, nonce)
 
-    def _forget(self, nonce: ChallengeNonce) -> None:
-        challenge = self._issued.pop(nonce)
-        of_session = self._of_session[challenge.session_id]
-        del of_session[nonce]
-        if not of_session:
-            del self._of_session[challenge.session_id]
+    def _is_ours(self, session_id: int, nonce: ChallengeNonce) -> bool:
+        marked, mark = nonce.value[:_MARKED_BYTES], nonce.value[_MARKED_BYTES:]
+        return hmac.compare_digest(mark, self._mark(session_id, marked))
+
+    def _mark(self, session_id: int, marked: bytes) -> bytes:
+        data = marked + number_word(session_id)
+        return hmac.digest(self._secret, data, hashlib.sha256)[:_MARK_BYTES]
+
+    def _challenge(self, session_id: int, nonce: ChallengeNonce) -> WalletChallenge:
+        return WalletChallenge(
+            chain_id=self._chain_id,
+            marketplace=self._marketplace,
+            host=self._host,
+            session_id=session_id,
+            nonce=nonce,
+            expires=int.from_bytes(nonce.value[:_EXPIRY_BYTES]),
+        )

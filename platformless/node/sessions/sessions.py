@@ -26,7 +26,6 @@ from ..errors import (
     SessionStateLost,
     ShuttingDown,
     WalletProofNeeded,
-    WrongWallet,
 )
 from .answering import AnswerEnd, AnswerOutput
 from .authority import AdmittedSession, SessionAuthority, require_model_named
@@ -324,10 +323,7 @@ class Sessions(AsyncClosing):
         """
         if wallet is None:
             return False
-        signer = self.challenges.take(session.id, wallet)
-        depositor = session.admitted.session.client
-        if signer != depositor:
-            raise WrongWallet("not the depositor's wallet", expected=depositor, got=signer)
+        self.challenges.take(session.id, wallet, session.admitted.session.client)
         return True
 
     def _require_known(self, session: LiveSession, holder: str) -> None:
