@@ -372,9 +372,7 @@ class Held:
     def _count(self, _connection: sa.Connection) -> None:
         self.commits += 1
 
-    async def queue(
-        self, *changes: Callable[[sa.Connection], object]
-    ) -> list[asyncio.Task[object]]:
+    async def queue(self, *changes: Change[object]) -> list[asyncio.Task[object]]:
         tasks = [asyncio.create_task(self.writer.write(change)) for change in changes]
         await asyncio.sleep(0)  # the tasks run up to where they wait
         return tasks

@@ -16,6 +16,7 @@ from ...errors import PlatformlessError
 from ...protocol.envelope import EncryptedInit, SessionInit, WalletProof, open_init
 from ...protocol.frames import PromptRequest
 from ...protocol.replies import Reply
+from ...prover.ledger.errors import LedgerError
 from ...prover.ledger.values import KeptSession
 from ..errors import (
     EncryptionNeeded,
@@ -215,10 +216,15 @@ class Sessions(AsyncClosing):
     async def answer(
         self, session: LiveSession, request: PromptRequest, output: AnswerOutput
     ) -> AnswerEnd:
-        """`LiveSession.answer`, when the chain still lets the session be served."""
+        """`LiveSession.answer`, when the chain still lets the session be served. A session whose
+        ledger failed is read anew when its client comes again."""
         await self.refresh(session)
         self._live[session.id] = session
-        return await session.answer(request, output)
+        try:
+            return await session.answer(request, output)
+        except LedgerError:
+            self._live.pop(session.id, None)
+            raise
 
     def listen(self, session: LiveSession, listener: Callable[[Reply], None]) -> None:
         """A connection of the session: it is told of proofs, and keeps the session alive."""
