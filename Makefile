@@ -5,7 +5,7 @@ CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platf
 export PLATFORMLESS_CACHE := $(CACHE)
 export UV_CACHE_DIR ?= $(CACHE)/uv
 
-.PHONY: help demo test check setup prover prover-cuda contracts contracts-update interop guest guest-update bench bench-sender bench-storage vectors lock
+.PHONY: help demo test check setup prover prover-cuda contracts contracts-update interop guest guest-update bench bench-sender bench-storage bench-node vectors lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -59,6 +59,10 @@ bench-sender: setup contracts ## measure the transaction sender and soak it (1 m
 
 bench-storage: setup ## measure uploads and verified downloads (4 minutes)
 	$(PYTHON) -m benchmarks.storage
+
+bench-node: setup contracts ## measure the engine alone and the node against bare llama.cpp (10 minutes)
+	$(PYTHON) -m benchmarks.engine
+	$(PYTHON) -m benchmarks.node
 
 vectors: setup ## write the vectors that Python and Rust share
 	$(PYTHON) -m tests.vectors.make

@@ -241,15 +241,14 @@ class ClientSession(AsyncClosing):
         )
 
     async def acknowledge(self) -> None:
-        """Signs all that is verified, if an answer is the last of it, and waits until the host has
-        the signature.
+        """Signs what is verified, if an answer is the last of it, and waits until the host has the
+        signatures: one, and one more for each checkpoint that was cut within the answer.
 
         Raises:
             NotConnected, HostRefused, HostTooSlow, ConnectionLost
             TokensMiscounted: when the host confirms another number.
         """
-        what = self._saved.transcript.acknowledged()
-        if what is not None:
+        for what in self._saved.transcript.acknowledged():
             await self._open().acknowledge(what)
 
     async def broke_off(self, answer: Answer, error: ClientError) -> None:

@@ -16,7 +16,7 @@ through, less of it or nothing, but no other text and not more tokens than were 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..protocol.acknowledgement import Acknowledged
 from ..protocol.digests import Address, ModelId, StateDigest, WeightsRoot
@@ -86,6 +86,9 @@ class VerifiedTranscript:
     entries: tuple[Entry, ...] = ()
     unsettled: tuple[Exchange, ...] = ()
     """What was asked and is not in the entries yet; the last one may be under way."""
+    parts: tuple[State, ...] = field(default=(), compare=False)
+    """States within what was verified last, where the host may have cut a checkpoint: after each
+    completion but the last. Not saved."""
 
     @property
     def tokens(self) -> Tokens:
@@ -96,18 +99,22 @@ class VerifiedTranscript:
     def turns(self) -> list[Turn]:
         return turns_of(self.entries)
 
-    def acknowledged(self) -> Acknowledged | None:
-        """What the client may sign: all that is verified. None unless an answer is the last of it:
-        hosts take no signature over what ends with a question."""
+    def acknowledged(self) -> tuple[Acknowledged, ...]:
+        """What the client may sign: the states within what was verified last, and all that is
+        verified. Nothing unless an answer is the last of it: hosts take no signature
+        over what ends with a question."""
         if self.state is None or self.state.last_kind is not Kind.COMPLETION:
-            return None
+            return ()
         agreed = self.agreed
-        return Acknowledged(
-            agreed.chain_id,
-            agreed.marketplace,
-            agreed.session_id,
-            self.state.tokens,
-            self.state.digest,
+        return tuple(
+            Acknowledged(
+                agreed.chain_id,
+                agreed.marketplace,
+                agreed.session_id,
+                state.tokens,
+                state.digest,
+            )
+            for state in (*self.parts, self.state)
         )
 
     def greeted(
@@ -182,7 +189,8 @@ class VerifiedTranscript:
         except UpdateRefused as error:
             raise SeedForeign(error.message, expected=error.expected, got=error.got) from error
         try:
-            state = update.follow(self.state or State.initial(update.header))
+            before = self.state or State.initial(update.header)
+            state = update.follow(before)
         except UpdateRefused as error:
             raise EntriesBroken(error.message, expected=error.expected, got=error.got) from error
         check_turns(turns_of(update.entries), self.unsettled, tokens_used)
@@ -192,4 +200,15 @@ class VerifiedTranscript:
             state=state,
             entries=self.entries + update.entries,
             unsettled=(),
+            parts=_parts(before, update),
         )
+
+
+def _parts(state: State, update: TranscriptUpdate) -> tuple[State, ...]:
+    """The states after each completion of an update but the last entry."""
+    parts = []
+    for entry in update.entries[:-1]:
+        state = state.append(update.header, entry)
+        if entry.kind is Kind.COMPLETION:
+            parts.append(state)
+    return tuple(parts)

@@ -80,4 +80,4 @@ async def test_two_processes_that_start_at_once_share_one_key(tmp_path: Path) ->
         assert len(keys[0]) == 65
         assert keys[0] == keys[1]
     for process in processes:
-        await process.communicate()
+        await process.communicate(b"")  # ends its input

@@ -94,8 +94,8 @@ def test_an_honest_answer_is_verified_and_can_be_acknowledged() -> None:
     verified = first()
     assert verified.entries == ENTRIES
     assert verified.unsettled == ()
-    what = verified.acknowledged()
-    assert what is not None
+    *parts, what = verified.acknowledged()
+    assert len(parts) == sum(entry.kind is Kind.COMPLETION for entry in ENTRIES) - 1
     assert verified.state is not None
     assert (what.tokens, what.state) == (7, verified.state.digest)
     assert what.signer(WALLET.acknowledge(what)) == WALLET.address
@@ -324,4 +324,4 @@ def test_no_other_part_of_a_prompt_may_be_recorded(prompt: str, recorded: str) -
 
 def test_what_ends_with_a_question_is_not_signed() -> None:
     after = asking(replace(EXCHANGE, received="")).take(update_of(ENTRIES[0]), 0)
-    assert after.acknowledged() is None
+    assert after.acknowledged() == ()
