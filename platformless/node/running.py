@@ -42,7 +42,8 @@ from .server.status import NodeFacts, ServedModel, StatusEndpoints
 from .sessions.authority import SessionAuthority
 from .sessions.challenges import WalletChallenges
 from .sessions.live import Serving
-from .sessions.sessions import SessionRules, Sessions
+from .sessions.rules import SessionRules
+from .sessions.sessions import Sessions
 from .settings import NodeSettings
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ class Node:
         facts = NodeFacts(__version__, build(), self._network.chain_id, self._network.name, models)
         app = node_app(
             StatusEndpoints(facts, Health(self._checks())),
-            ChallengeEndpoints(settings.private_key, self.sessions.challenges),
+            ChallengeEndpoints(settings.private_key, self.sessions.admission.challenges),
             CheckpointEndpoints(publisher),
             chain_id=self._network.chain_id,
             more_routes=[

@@ -10,7 +10,7 @@ from pathlib import Path
 from platformless.chain.devchain.accounts import dev_account
 from platformless.client import Client, ClientSession, ClientSettings
 from platformless.node.running import Node
-from platformless.node.sessions.sessions import SessionRules
+from platformless.node.sessions.rules import SessionRules
 from platformless.node.settings import NodeSettings, load_settings
 from platformless.protocol.secrecy import PublicKeyBytes
 from tests.chain.world import AT_ONCE, World

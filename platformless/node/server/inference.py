@@ -132,7 +132,9 @@ class InferenceEndpoint:
         session_id = number("session id", body.job_id, body.jobId, body.session_id, body.sessionId)
         if session_id is None:
             raise OutOfOrder("no session is named", expected="session_id or job_id")
-        session, token = await self._sessions.begin_clear(session_id, _bearer(request), body.wallet)
+        session, token = await self._sessions.admission.begin_clear(
+            session_id, _bearer(request), body.wallet
+        )
         asked = _Asked(session, body.prompt_request(), name, token)
         if body.stream:
             return StreamingResponse(

@@ -180,7 +180,7 @@ class Connection:
     async def _begin(self, frame: frames.EncryptedInitFrame) -> None:
         if frame.payload is None:
             raise FrameRefused("MISSING_PAYLOAD", "the init has no payload")
-        session, init = await self._sessions.begin(frame.payload.decode(), frame.session)
+        session, init = await self._sessions.admission.begin(frame.payload.decode(), frame.session)
         self._use(session, in_clear=False)
         self._acknowledge_init(frame, session, str(init.client_key_address).lower(), None)
 
@@ -188,7 +188,7 @@ class Connection:
         session_id = frame.job if frame.session is None else frame.session
         if frame.job not in (None, session_id):
             raise FrameRefused("SESSION_MISMATCH", "session id and job id differ")
-        session, token = await self._sessions.begin_clear(
+        session, token = await self._sessions.admission.begin_clear(
             session_id, frame.session_token, frame.wallet, same_connection=self._is_in_clear
         )
         self._use(session, in_clear=True)
@@ -224,12 +224,12 @@ class Connection:
         session = self._require_session()
         if self._in_clear:
             raise OutOfOrder("this session is in the clear", expected="prompt")
-        key = self._sessions.key(session)
+        key = self._sessions.admission.keys.key(session.id)
         if frame.payload is None:
             raise FrameRefused("MISSING_PAYLOAD", "the message has no payload")
         encrypted = frame.payload.decode()
         plaintext = open_client_message(encrypted, key)
-        self._sessions.take_nonce(session, encrypted.nonce)
+        self._sessions.admission.keys.take_nonce(session.id, encrypted.nonce)
         request = frames.decode_prompt(plaintext, frame)
         stream = EncryptedStream(self.send, session.id, frame.id, key)
         if request.action is not None:

@@ -1,64 +1,31 @@
-"""The sessions of a node: who is let into which, and what happens to those that are left alone."""
+"""The sessions of a node that are in use, and what happens to those that are left alone."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ...chain.errors import ChainError
 from ...closing import AsyncClosing
 from ...errors import PlatformlessError
-from ...protocol.envelope import EncryptedInit, SessionInit, WalletProof, open_init
 from ...protocol.frames import PromptRequest
 from ...protocol.replies import Reply
 from ...prover.ledger.errors import LedgerError
 from ...prover.ledger.values import KeptSession
-from ..errors import (
-    EncryptionNeeded,
-    OutOfOrder,
-    ReplayedFrame,
-    SessionHasEnded,
-    SessionMismatch,
-    SessionStateLost,
-    ShuttingDown,
-    WalletProofNeeded,
-)
+from ..errors import SessionHasEnded, SessionStateLost, ShuttingDown
+from .admission import Admission
 from .answering import AnswerEnd, AnswerOutput
-from .authority import AdmittedSession, SessionAuthority, require_model_named
+from .authority import AdmittedSession, SessionAuthority
 from .challenges import WalletChallenges
-from .holders import IN_THE_CLEAR, SessionTokens, bound, key_holder
-from .keys import KeyLimits, SessionKeys
 from .live import LiveSession, Serving
 from .recorder import Recorder
+from .rules import SessionRules
 
 log = logging.getLogger(__name__)
-_MARK_BYTES = 16
 _STALE_SECONDS = 120.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRules:
-    """How sessions are let in and looked after. Times in seconds."""
-
-    key_seconds: float = 3600.0
-    require_wallet: bool = False
-    """Every client must answer a wallet challenge."""
-    allow_clear: bool = True
-    """Whether sessions without encryption are served."""
-    recheck_seconds: float = 15.0
-    """The chain is asked again about a session after this."""
-    grace_seconds: float = 15.0
-    """A client that is gone may come back for so long before a checkpoint is cut."""
-    proof_margin_seconds: float = 120.0
-    """A checkpoint is cut so long before the session's proofs would be too late; at most half of
-    its proof timeout."""
-    tend_seconds: float = 1.0
-    """How often sessions are looked after."""
 
 
 class Sessions(AsyncClosing):
@@ -73,14 +40,14 @@ class Sessions(AsyncClosing):
         rules: SessionRules | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.challenges = challenges
         self._serving = serving
         self._authority = authority
-        self._host_key = host_key
         self._rules = rules or SessionRules()
         self._clock = clock
-        self._keys = SessionKeys(clock, KeyLimits(seconds=self._rules.key_seconds))
-        self._tokens = SessionTokens(host_key)
+        self.admission = Admission(
+            self._enter, serving.ledger, challenges, host_key, self._rules, clock
+        )
+        """Who is let in."""
         self._live: dict[int, LiveSession] = {}
         self._entering: dict[int, asyncio.Lock] = {}
         self._stopping = False
@@ -105,91 +72,6 @@ class Sessions(AsyncClosing):
                 log.warning("session %d is not taken up: %s", session_id, error)
             self._live.pop(session_id, None)
         self._tending = asyncio.create_task(self._tend())
-
-    async def begin(
-        self, frame: EncryptedInit, claimed_id: int | None
-    ) -> tuple[LiveSession, SessionInit]:
-        """Lets a client in that comes with a key; also when it comes again.
-
-        Args:
-            claimed_id: The session id outside the ciphertext, which must not be another one.
-
-        Raises:
-            EnvelopeBroken: when the init cannot be used.
-            SessionMismatch, ReplayedFrame, ForeignClient, ModelNotServed, WalletProofNeeded, …
-            ChainError, LedgerError: when they cannot be asked.
-        """
-        init = open_init(frame, self._host_key)
-        session_id = init.job_id
-        if claimed_id not in (None, session_id):
-            raise SessionMismatch(
-                "the ids of frame and init differ", expected=session_id, got=claimed_id
-            )
-        session = await self._enter(session_id)
-        require_model_named(init.model_name, session.admitted.model_id)
-        depositor = session.admitted.session.client
-        proven = self._prove(session, init.wallet) or init.client_key_address == depositor
-        if self._rules.require_wallet and not proven:
-            self._require_known(session, key_holder(init.client_key_address))
-        binding = bound(
-            session.binding,
-            key_holder(init.client_key_address),
-            init.recovery_key,
-            proven_depositor=proven,
-        )
-        ledger = self._serving.ledger
-        if not await ledger.take_init(session_id, _mark(frame)):
-            raise ReplayedFrame("this init was used before", expected="a fresh ephemeral key")
-        if binding != session.binding:
-            await ledger.bind(session_id, binding)
-            session.binding = binding
-        self._keys.set(session_id, init.session_key)
-        return session, init
-
-    async def begin_clear(
-        self,
-        session_id: int | None,
-        token: str | None,
-        wallet: WalletProof | None,
-        *,
-        same_connection: Callable[[int], bool] = lambda _session_id: False,
-    ) -> tuple[LiveSession, str]:
-        """Lets a client in that speaks in the clear. Returns the session and its token, by which
-        the client is known when it comes again.
-
-        Args:
-            same_connection: Whether the client's connection was let into this session before.
-
-        Raises:
-            EncryptionNeeded: when the node serves none.
-            OutOfOrder: without a session id.
-            ForeignClient, WalletProofNeeded, …: as `begin`.
-        """
-        if not self._rules.allow_clear:
-            raise EncryptionNeeded("this node serves encrypted sessions only")
-        if session_id is None:
-            raise OutOfOrder("no session is named", expected="session_id or job_id")
-        session = await self._enter(session_id)
-        proven = self._prove(session, wallet)
-        if session.binding is not None and not proven and not same_connection(session_id):
-            self._tokens.require(session_id, token)
-        if self._rules.require_wallet and not proven:
-            self._require_known(session, IN_THE_CLEAR)
-        binding = bound(session.binding, IN_THE_CLEAR, None, proven_depositor=proven)
-        if binding != session.binding:
-            await self._serving.ledger.bind(session_id, binding)
-            session.binding = binding
-        return session, self._tokens.token(session_id)
-
-    def key(self, session: LiveSession) -> bytes:
-        """Raises:
-        SessionKeyMissing: when it has none, or its time is over.
-        """
-        return self._keys.key(session.id)
-
-    def take_nonce(self, session: LiveSession, nonce: bytes) -> None:
-        """Notes a message that was opened; see `SessionKeys.take_nonce`."""
-        self._keys.take_nonce(session.id, nonce)
 
     async def refresh(self, session: LiveSession) -> None:
         """Asks the chain again about a session, if that is a while ago. A chain that cannot be
@@ -244,7 +126,7 @@ class Sessions(AsyncClosing):
             AnswerUnderWay, LedgerError
         """
         result = await session.end()
-        self._keys.end(session.id)
+        self.admission.keys.end(session.id)
         return result
 
     def tell(self, session_id: int, reply: Reply) -> bool:
@@ -321,25 +203,6 @@ class Sessions(AsyncClosing):
         session.left_at = self._clock()
         return session
 
-    def _prove(self, session: LiveSession, wallet: WalletProof | None) -> bool:
-        """Whether the client showed that it is the depositor.
-
-        Raises:
-            ChallengeUnknown, ChallengeExpired, WrongWallet: when it tried in vain.
-        """
-        if wallet is None:
-            return False
-        self.challenges.take(session.id, wallet, session.admitted.session.client)
-        return True
-
-    def _require_known(self, session: LiveSession, holder: str) -> None:
-        """With wallets required, only who proved himself before may come without proof."""
-        if session.binding is None or session.binding.holder != holder:
-            raise WalletProofNeeded(
-                "this node serves depositors only",
-                expected="a wallet challenge signed by the job's depositor",
-            )
-
     async def _until_silent(self) -> None:
         while self.answering:
             await asyncio.sleep(0.01)
@@ -347,7 +210,7 @@ class Sessions(AsyncClosing):
     async def _tend(self) -> None:
         while True:
             await asyncio.sleep(self._rules.tend_seconds)
-            self._keys.sweep()
+            self.admission.keys.sweep()
             for session in list(self._live.values()):
                 await self._look_after(session)
 
@@ -394,9 +257,3 @@ def _require_same(session_id: int, admitted: AdmittedSession, kept: KeptSession 
             expected=f"{proven} tokens in checkpoints, as proven on chain",
             got=f"{known} tokens",
         )
-
-
-def _mark(frame: EncryptedInit) -> bytes:
-    """Enough of a hash to recognise an init that was seen."""
-    data = frame.ephemeral_key.value + frame.encrypted.nonce
-    return hashlib.sha256(data).digest()[:_MARK_BYTES]

@@ -4,7 +4,7 @@
     associated  JSON array: table, chain, session number in decimal, the row's numbers
 
 A row that was altered, or put in the place of another, is not opened. Rows that were taken away
-are not noticed here: entries and checkpoints by their numbers, streamed tokens not at all.
+are not noticed here; a hole among the entries is, by their numbers, when the session is read.
 """
 
 from __future__ import annotations

@@ -1,0 +1,149 @@
+"""Admission: which clients are let into a session, with which key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from ...protocol.envelope import EncryptedInit, SessionInit, WalletProof, open_init
+from ...prover.ledger.ledger import Ledger
+from ..errors import (
+    EncryptionNeeded,
+    OutOfOrder,
+    ReplayedFrame,
+    SessionMismatch,
+    WalletProofNeeded,
+)
+from .authority import require_model_named
+from .challenges import WalletChallenges
+from .holders import IN_THE_CLEAR, SessionTokens, bound, key_holder
+from .keys import KeyLimits, SessionKeys
+from .live import LiveSession
+from .rules import SessionRules
+
+_MARK_BYTES = 16
+
+
+class Admission:
+    """Lets clients in.
+
+    Args:
+        enter: Gives the live session of an id, if the chain lets it be served.
+        clock: Seconds of any clock that does not go back.
+    """
+
+    def __init__(
+        self,
+        enter: Callable[[int], Awaitable[LiveSession]],
+        ledger: Ledger,
+        challenges: WalletChallenges,
+        host_key: bytes,
+        rules: SessionRules,
+        clock: Callable[[], float],
+    ) -> None:
+        self.challenges = challenges
+        self.keys = SessionKeys(clock, KeyLimits(seconds=rules.key_seconds))
+        self._enter = enter
+        self._ledger = ledger
+        self._host_key = host_key
+        self._rules = rules
+        self._tokens = SessionTokens(host_key)
+
+    async def begin(
+        self, frame: EncryptedInit, claimed_id: int | None
+    ) -> tuple[LiveSession, SessionInit]:
+        """Lets a client in that comes with a key; also when it comes again.
+
+        Args:
+            claimed_id: The session id outside the ciphertext, which must not be another one.
+
+        Raises:
+            EnvelopeBroken: when the init cannot be used.
+            SessionMismatch, ReplayedFrame, ForeignClient, ModelNotServed, WalletProofNeeded, …
+            ChainError, LedgerError: when they cannot be asked.
+        """
+        init = open_init(frame, self._host_key)
+        session_id = init.job_id
+        if claimed_id not in (None, session_id):
+            raise SessionMismatch(
+                "the ids of frame and init differ", expected=session_id, got=claimed_id
+            )
+        session = await self._enter(session_id)
+        require_model_named(init.model_name, session.admitted.model_id)
+        depositor = session.admitted.session.client
+        proven = self._prove(session, init.wallet) or init.client_key_address == depositor
+        if self._rules.require_wallet and not proven:
+            self._require_known(session, key_holder(init.client_key_address))
+        binding = bound(
+            session.binding,
+            key_holder(init.client_key_address),
+            init.recovery_key,
+            proven_depositor=proven,
+        )
+        if not await self._ledger.take_init(session_id, _mark(frame)):
+            raise ReplayedFrame("this init was used before", expected="a fresh ephemeral key")
+        if binding != session.binding:
+            await self._ledger.bind(session_id, binding)
+            session.binding = binding
+        self.keys.set(session_id, init.session_key)
+        return session, init
+
+    async def begin_clear(
+        self,
+        session_id: int | None,
+        token: str | None,
+        wallet: WalletProof | None,
+        *,
+        same_connection: Callable[[int], bool] = lambda _session_id: False,
+    ) -> tuple[LiveSession, str]:
+        """Lets a client in that speaks in the clear. Returns the session and its token, by which
+        the client is known when it comes again.
+
+        Args:
+            same_connection: Whether the client's connection was let into this session before.
+
+        Raises:
+            EncryptionNeeded: when the node serves none.
+            OutOfOrder: without a session id.
+            ForeignClient, WalletProofNeeded, …: as `begin`.
+        """
+        if not self._rules.allow_clear:
+            raise EncryptionNeeded("this node serves encrypted sessions only")
+        if session_id is None:
+            raise OutOfOrder("no session is named", expected="session_id or job_id")
+        session = await self._enter(session_id)
+        proven = self._prove(session, wallet)
+        if session.binding is not None and not proven and not same_connection(session_id):
+            self._tokens.require(session_id, token)
+        if self._rules.require_wallet and not proven:
+            self._require_known(session, IN_THE_CLEAR)
+        binding = bound(session.binding, IN_THE_CLEAR, None, proven_depositor=proven)
+        if binding != session.binding:
+            await self._ledger.bind(session_id, binding)
+            session.binding = binding
+        return session, self._tokens.token(session_id)
+
+    def _prove(self, session: LiveSession, wallet: WalletProof | None) -> bool:
+        """Whether the client showed that it is the depositor.
+
+        Raises:
+            ChallengeUnknown, ChallengeExpired, WrongWallet: when it tried in vain.
+        """
+        if wallet is None:
+            return False
+        self.challenges.take(session.id, wallet, session.admitted.session.client)
+        return True
+
+    def _require_known(self, session: LiveSession, holder: str) -> None:
+        """With wallets required, only who proved himself before may come without proof."""
+        if session.binding is None or session.binding.holder != holder:
+            raise WalletProofNeeded(
+                "this node serves depositors only",
+                expected="a wallet challenge signed by the job's depositor",
+            )
+
+
+def _mark(frame: EncryptedInit) -> bytes:
+    """Enough of a hash to recognise an init that was seen."""
+    data = frame.ephemeral_key.value + frame.encrypted.nonce
+    return hashlib.sha256(data).digest()[:_MARK_BYTES]

@@ -1,0 +1,25 @@
+"""How sessions are let in and looked after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRules:
+    """Times in seconds."""
+
+    key_seconds: float = 3600.0
+    require_wallet: bool = False
+    """Every client must answer a wallet challenge."""
+    allow_clear: bool = True
+    """Whether sessions without encryption are served."""
+    recheck_seconds: float = 15.0
+    """The chain is asked again about a session after this."""
+    grace_seconds: float = 15.0
+    """A client that is gone may come back for so long before a checkpoint is cut."""
+    proof_margin_seconds: float = 120.0
+    """A checkpoint is cut so long before the session's proofs would be too late; at most half of
+    its proof timeout."""
+    tend_seconds: float = 1.0
+    """How often sessions are looked after."""
