@@ -1,17 +1,14 @@
 """The recorder of one session: its transcript, in the ledger as it is streamed.
 
-Tokens are streamed first and kept in small batches behind. At most `LOSS_TOKENS` tokens, or what
-was streamed in the last `LOSS_SECONDS`, are not in the ledger yet: a crash loses no more, and what
-it loses is not billed. A stream that would leave more unkept waits for the ledger.
+What was streamed of an answer is kept right behind the stream (`keeping`); at its end it becomes
+an entry. The meter here is what the ledger has: it changes after the ledger did.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from ...protocol.acknowledgement import Acknowledged, AcknowledgementSignature
 from ...protocol.digests import StateDigest
@@ -30,31 +27,11 @@ from ...prover.ledger.values import (
 )
 from ..errors import AcknowledgementRefused
 from .conversation import Conversation, Turn
+from .keeping import OpenAnswer
 from .metering import ClaimRules, Meter
 from .transcribing import answer_of, kept_checkpoint, messages_of, meter_of
 
 log = logging.getLogger(__name__)
-
-LOSS_TOKENS = 32
-LOSS_SECONDS = 0.25
-_BATCH_TOKENS = 12
-_BATCH_SECONDS = 0.08
-
-
-@dataclass(slots=True)
-class _OpenAnswer:
-    """An answer that is under way."""
-
-    sampler: Sampler
-    tokens: list[int] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    kept_tokens: int = 0
-    kept_texts: int = 0
-    unkept_since: float = 0.0
-
-    @property
-    def unkept(self) -> int:
-        return len(self.tokens) - self.kept_tokens
 
 
 class Recorder:
@@ -80,10 +57,8 @@ class Recorder:
         self._checkpoint_tokens = checkpoint_tokens
         self._clock_ms = clock_ms
         self._session_id = start.header.terms.session_id
-        self._answer: _OpenAnswer | None = None
+        self._answer: OpenAnswer | None = None
         self._lock = asyncio.Lock()
-        self._keeping: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._states: dict[StateDigest, Tokens] = {}
         """Where completions ended: what a client may acknowledge."""
         self._started = bool(entries)
@@ -175,17 +150,11 @@ class Recorder:
         entry = Entry(Kind.PROMPT, turn.tokens, turn.prompt.text())
         async with self._lock:
             await self._append(entry)
-            self._answer = _OpenAnswer(sampler)
+            self._answer = self._opened(sampler)
 
     def streamed(self, tokens: list[int], text: str) -> None:
         """Notes what the client was just sent."""
-        answer = self._open_answer()
-        if not answer.unkept:
-            answer.unkept_since = time.monotonic()
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(_BATCH_SECONDS, self._keep_soon)
-        answer.tokens += tokens
-        answer.texts.append(text)
+        self._open_answer().streamed(tokens, text)
 
     async def keep_up(self) -> None:
         """Returns when more may be streamed; cuts a checkpoint when one is due.
@@ -198,15 +167,7 @@ class Recorder:
         if self._meter.unclaimed + len(answer.tokens) >= max(self._checkpoint_tokens, smallest):
             await self._cut_answer()
             return
-        if self._keeping is not None and self._keeping.done():
-            await self._keeping  # raises what it could not do
-        if answer.unkept >= _BATCH_TOKENS:
-            self._keep_soon()
-        late = time.monotonic() - answer.unkept_since >= LOSS_SECONDS
-        if answer.unkept and (answer.unkept >= LOSS_TOKENS or late):
-            self._keep_soon()
-            if self._keeping is not None:
-                await self._keeping
+        await answer.keep_up()
 
     async def finish(self) -> None:
         """The answer is over: it becomes an entry; cuts a checkpoint when one is due.
@@ -215,10 +176,10 @@ class Recorder:
             LedgerError: when it cannot be kept.
         """
         answer = self._open_answer()
-        await self._settle_keeping()
+        await answer.settle()
         async with self._lock:
             if answer.tokens:
-                await self._append(self._entry(answer), drop_streamed=True)
+                await self._append(answer.entry(), drop_streamed=True)
             self._answer = None
         if self._meter.is_due(self._checkpoint_tokens):
             await self.cut()
@@ -290,22 +251,24 @@ class Recorder:
         kept = KeptAcknowledgement(Tokens(tokens), state, signature)
         await self._ledger.append(self._session_id, Changes(acknowledgement=kept))
 
-    def _open_answer(self) -> _OpenAnswer:
+    def _open_answer(self) -> OpenAnswer:
         if self._answer is None:
             raise AssertionError("no answer is under way")
         return self._answer
 
-    def _entry(self, answer: _OpenAnswer) -> Entry:
-        text = "".join(answer.texts)
-        return Entry(Kind.COMPLETION, tuple(answer.tokens), text, answer.sampler)
+    def _opened(self, sampler: Sampler) -> OpenAnswer:
+        async def keep(streamed: StreamedTokens) -> None:
+            await self._ledger.append(self._session_id, Changes(streamed=streamed))
+
+        return OpenAnswer(sampler, len(self._entries), keep, self._clock_ms)
 
     async def _cut_answer(self) -> None:
         """A checkpoint in the middle of an answer, if the contract takes its claim; the rest of the
         answer is an entry of its own."""
         answer = self._open_answer()
-        await self._settle_keeping()
+        await answer.settle()
         async with self._lock:
-            kept = self._kept(self._entry(answer), partial=True)
+            kept = self._kept(answer.entry(), partial=True)
             meter = self._meter.add(kept.entry, *messages_of(kept))
             if not meter.can_cut():
                 return
@@ -317,7 +280,7 @@ class Recorder:
             self._entries.append(kept.entry)
             self._note(kept.entry, ended)
             self._took(meter, checkpoint)
-            self._answer = _OpenAnswer(answer.sampler)
+            self._answer = self._opened(answer.sampler)
 
     async def _append(self, entry: Entry, *, drop_streamed: bool = False) -> None:
         """Keeps an entry; the caller holds the lock."""
@@ -348,42 +311,3 @@ class Recorder:
                 checkpoint.tokens_before,
                 checkpoint.tokens_after,
             )
-
-    def _keep_soon(self) -> None:
-        """Starts keeping what was streamed, unless that is under way."""
-        answer = self._answer
-        if self._keeping is not None and not self._keeping.done():
-            return
-        if answer is not None and answer.unkept:
-            self._keeping = asyncio.get_running_loop().create_task(self._keep(answer))
-
-    async def _keep(self, answer: _OpenAnswer) -> None:
-        async with self._lock:
-            count, texts, began = len(answer.tokens), len(answer.texts), time.monotonic()
-            if self._answer is not answer or count == answer.kept_tokens:
-                return
-            part = StreamedTokens(
-                number=len(self._entries),
-                first=answer.kept_tokens,
-                tokens=tuple(answer.tokens[answer.kept_tokens :]),
-                text="".join(answer.texts[answer.kept_texts :]),
-                sampler=answer.sampler,
-                at_ms=self._clock_ms(),
-            )
-            await self._ledger.append(self._session_id, Changes(streamed=part))
-            answer.kept_tokens, answer.kept_texts = count, texts
-            answer.unkept_since = began
-        if answer.unkept and self._answer is answer:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(_BATCH_SECONDS, self._keep_soon)
-
-    async def _settle_keeping(self) -> None:
-        """Waits until nothing is being kept, whatever comes of it: what follows keeps it all."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._keeping is not None:
-            await asyncio.wait({self._keeping})
-            if not self._keeping.cancelled() and self._keeping.exception() is not None:
-                log.warning("tokens were not kept at first: %s", self._keeping.exception())
-            self._keeping = None
