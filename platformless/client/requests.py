@@ -54,6 +54,8 @@ class Question:
     max_tokens: int = 4000
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
+    new_context: bool = False
+    """Whether the model shall not see the conversation so far."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_tokens <= U32_MAX:
@@ -80,6 +82,7 @@ class Question:
             "max_tokens": self.max_tokens,
             "stream": True,
             "transcript_from": transcript_from,
+            "new_context": self.new_context,
             **self.sampling.fields(),
         }
         if self.stop:

@@ -154,13 +154,18 @@ class ClientSession(AsyncClosing):
         max_tokens: int = 4000,
         sampling: Sampling | None = None,
         stop: tuple[str, ...] = (),
+        new_context: bool = False,
     ) -> Answer:
         """Sends a prompt. The answer's text is read from what is returned.
+
+        Args:
+            new_context: The model shall not see the conversation so far: the way on when it fills
+                the context (`TOKEN_LIMIT_EXCEEDED`).
 
         Raises:
             RequestInvalid, HostDistrusted, NotConnected, AnswerUnderWay, ConnectionLost
         """
-        question = Question(prompt, max_tokens, sampling or Sampling(), stop)
+        question = Question(prompt, max_tokens, sampling or Sampling(), stop, new_context)
         if self.distrust is not None:
             raise HostDistrusted("the host lied in this session", got=self.distrust)
         channel = self._idle()

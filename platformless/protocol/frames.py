@@ -146,6 +146,8 @@ class PromptRequest(Struct, frozen=True):
     stop: Annotated[list[str], Meta(max_length=_MOST_STOPS)] = []
     client_seed: str | None = None
     """New: the client's part of the session's seed, 32 bytes in hex, with its first prompt."""
+    new_context: bool = False
+    """New: the model shall not see the conversation so far."""
     transcript_from: Annotated[int, Meta(ge=0)] | None = None
     """New: first entry that the answer's transcript update shall hold; None: those of the answer
     alone."""

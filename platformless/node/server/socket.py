@@ -258,7 +258,7 @@ class Connection:
     def _answer(self, session: LiveSession, request: PromptRequest, stream: Stream) -> None:
         if request.images:
             raise NotServedHere("this model sees no images", expected="a prompt without images")
-        if session.is_answering:
+        if session.is_answering or session in self._answers.values():
             raise AnswerUnderWay(f"session {session.id} is still being answered")
         task = asyncio.create_task(self._stream(session, request, stream))
         self._answers[task] = session

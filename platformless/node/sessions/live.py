@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ...engine.chat import ChatFormat
 from ...engine.engine import Engine
+from ...engine.errors import TokenLimitExceeded
 from ...engine.generation import Generation
 from ...engine.request import Finished, FinishReason, GeneratedToken, GenerationRequest
 from ...protocol.acknowledgement import AcknowledgementSignature
@@ -31,6 +32,8 @@ from .authority import AdmittedSession
 from .conversation import Conversation, Turn, next_turn
 from .recorder import Recorder
 
+_MOST_CHARACTERS_A_TOKEN = 64
+_USUAL_CHARACTERS_A_TOKEN = 4
 _LONG_PROMPT = 20_000
 """Characters from which on a prompt is tokenized in a thread."""
 
@@ -74,6 +77,7 @@ class LiveSession:
         self._host_part = SeedPart(secrets.token_bytes(SeedPart.LENGTH))
         self._busy = False
         self._generation: Generation | None = None
+        self._cancelled = False
         self._stopping = False
 
     @property
@@ -111,7 +115,7 @@ class LiveSession:
             raise ShuttingDown("the node is about to stop")
         if self._busy:
             raise AnswerUnderWay(f"session {self.id} is still being answered")
-        self._busy = True
+        self._busy, self._cancelled = True, False
         try:
             return await self._answer(request, output)
         finally:
@@ -120,6 +124,7 @@ class LiveSession:
 
     def cancel(self) -> bool:
         """Stops the answer under way within a token. Whether there was one."""
+        self._cancelled = True
         if self._generation is not None:
             self._generation.cancel()
         return self._busy
@@ -170,7 +175,7 @@ class LiveSession:
         if left == 0:
             raise DepositUsedUp(f"the deposit of job {self.id} is used up", expected="tokens left")
         sampler = sampler_of(request)
-        turn = await self._turn(recorder.conversation(), request.prompt)
+        turn = await self._turn(recorder, request)
         wanted = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
         generation = self._serving.engine.generate(
             GenerationRequest(
@@ -184,6 +189,8 @@ class LiveSession:
             )
         )
         self._generation = generation
+        if self._cancelled:
+            generation.cancel()
         first_entry, tokens_before = recorder.entries, recorder.state.tokens
         async with generation:
             asking = asyncio.create_task(recorder.ask(turn, sampler))
@@ -212,7 +219,11 @@ class LiveSession:
             update=recorder.update(first_entry if wished is None else min(wished, first_entry)),
         )
 
-    async def _turn(self, conversation: Conversation, text: str) -> Turn:
+    async def _turn(self, recorder: Recorder, request: PromptRequest) -> Turn:
+        text, context = request.prompt, self._serving.engine.context_size
+        if len(text) > context * _MOST_CHARACTERS_A_TOKEN:  # not worth the time to count
+            raise TokenLimitExceeded(len(text) // _USUAL_CHARACTERS_A_TOKEN, context)
+        conversation = Conversation() if request.new_context else recorder.conversation()
         if len(text) < _LONG_PROMPT:
             return next_turn(self._serving.chat, conversation, text)
         return await asyncio.to_thread(next_turn, self._serving.chat, conversation, text)

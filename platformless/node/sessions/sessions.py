@@ -26,6 +26,7 @@ from .rules import SessionRules
 
 log = logging.getLogger(__name__)
 _STALE_SECONDS = 120.0
+_LOCKS = 64
 
 
 class Sessions(AsyncClosing):
@@ -49,7 +50,7 @@ class Sessions(AsyncClosing):
         )
         """Who is let in."""
         self._live: dict[int, LiveSession] = {}
-        self._entering: dict[int, asyncio.Lock] = {}
+        self._entering = [asyncio.Lock() for _ in range(_LOCKS)]
         self._stopping = False
         self._tending: asyncio.Task[None] | None = None
 
@@ -168,18 +169,13 @@ class Sessions(AsyncClosing):
         """
         if self._stopping:
             raise ShuttingDown("the node is about to stop")
-        lock = self._entering.setdefault(session_id, asyncio.Lock())
-        try:
-            async with lock:
-                session = self._live.get(session_id)
-                if session is not None:
-                    await self.refresh(session)
-                else:
-                    session = await self._load(session_id)
-                    self._live[session_id] = session
-        finally:
-            if not lock.locked():
-                self._entering.pop(session_id, None)
+        async with self._entering[session_id % _LOCKS]:
+            session = self._live.get(session_id)
+            if session is not None:
+                await self.refresh(session)
+            else:
+                session = await self._load(session_id)
+                self._live[session_id] = session
         if session.recorder is not None and session.recorder.ended:
             raise SessionHasEnded(f"session {session_id} was ended by its client")
         return session
@@ -239,7 +235,7 @@ class Sessions(AsyncClosing):
         """Whether nothing stood in the way."""
         try:
             await session.cut()
-        except PlatformlessError:
+        except Exception:
             log.exception("session %d: a checkpoint could not be cut", session.id)
             return False
         return True
