@@ -86,11 +86,16 @@ class OpenAnswer:
 
     async def settle(self) -> None:
         """Waits until nothing is being kept, whatever comes of it: what follows keeps it all."""
-        if self._keeping is not None:
-            await asyncio.wait({self._keeping})
-            if not self._keeping.cancelled() and self._keeping.exception() is not None:
-                log.warning("tokens were not kept at first: %s", self._keeping.exception())
-            self._keeping = None
+        while (keeping := self._keeping) is not None:
+            self._stop_timer()
+            await asyncio.wait({keeping})
+            if keeping is self._keeping:
+                self._keeping = None
+            if not keeping.cancelled() and keeping.exception() is not None:
+                log.warning("tokens were not kept at first: %s", keeping.exception())
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
