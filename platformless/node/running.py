@@ -219,6 +219,7 @@ def engine_settings(settings: NodeSettings) -> EngineSettings:
         gpu_layers=layers,
         sequences=settings.engine_sequences,
         context_tokens=settings.context_tokens,
+        threads=settings.engine_threads,
     )
 
 

@@ -64,6 +64,8 @@ class NodeSettings(BaseModel):
     checkpoint_tokens: int = Field(default=1000, ge=100)
     engine_sequences: int = Field(default=8, ge=1)
     """Answers generated at once; further ones wait in line."""
+    engine_threads: int = Field(default=0, ge=0)
+    """Threads that the model is run with; 0: one a core."""
     context_tokens: int = Field(default=4096, ge=256)
     """What one conversation may have; at most what the model was trained for."""
     max_connections: int = Field(default=1000, ge=1)

@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 LOSS_TOKENS = 32
 LOSS_SECONDS = 0.25
-_BATCH_TOKENS = 12
-_BATCH_SECONDS = 0.08
+_BATCH_TOKENS = 16
+_BATCH_SECONDS = 0.12
 
 
 class OpenAnswer:

@@ -50,22 +50,23 @@ class Meter:
     header: SessionHeader
     rules: ClaimRules
     state: State
+    before: State
+    """State at the last cut."""
     checkpoint: int = 0
     """Number of the next checkpoint."""
-    before: State | None = None
-    """State at the last cut; None at the start."""
     pending: tuple[Entry, ...] = ()
     """Entries since then."""
     messages: tuple[Message, ...] = ()
 
     @classmethod
     def start(cls, header: SessionHeader, rules: ClaimRules) -> Meter:
-        return cls(header, rules, State.initial(header))
+        initial = State.initial(header)
+        return cls(header, rules, initial, initial)
 
     @property
     def claimed(self) -> Tokens:
         """Completion tokens in checkpoints that were cut."""
-        return self._before.tokens
+        return self.before.tokens
 
     @property
     def unclaimed(self) -> Tokens:
@@ -121,7 +122,7 @@ class Meter:
             WindowError: when nothing is pending.
         """
         messages = self.messages
-        window = Window(self.header, self.checkpoint, self._before, self.pending)
+        window = Window(self.header, self.checkpoint, self.before, self.pending)
         delta = Delta(
             session_id=self.header.terms.session_id,
             checkpoint=self.checkpoint,
@@ -143,10 +144,6 @@ class Meter:
     def end(self) -> Meter:
         """The transcript with its end, if it has none; nothing may follow."""
         return self if self.state.last_kind is Kind.END else self.add(Entry(Kind.END))
-
-    @property
-    def _before(self) -> State:
-        return self.before or State.initial(self.header)
 
 
 def _joined(messages: tuple[Message, ...], message: Message) -> tuple[Message, ...]:
