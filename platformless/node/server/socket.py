@@ -32,6 +32,7 @@ from ..errors import (
     OutOfOrder,
     TooManySockets,
 )
+from ..sessions.holders import key_holder, token_holder
 from ..sessions.live import LiveSession
 from ..sessions.sessions import Sessions
 from .refusals import refusal
@@ -83,7 +84,9 @@ class Connection:
         self._socket = socket
         self._sessions = sessions
         self._session: LiveSession | None = None
-        self._in_clear = False
+        self._holder = ""
+        self._token: str | None = None
+        """Of the session, when it is in the clear."""
         self._answers: dict[asyncio.Task[None], LiveSession] = {}
         self._sending = asyncio.Lock()
         self._queue: deque[Reply] = deque()
@@ -181,22 +184,19 @@ class Connection:
         if frame.payload is None:
             raise FrameRefused("MISSING_PAYLOAD", "the init has no payload")
         session, init = await self._sessions.admission.begin(frame.payload.decode(), frame.session)
-        self._use(session, in_clear=False)
+        self._use(session, key_holder(init.client_key_address), None)
         self._acknowledge_init(frame, session, str(init.client_key_address).lower(), None)
 
     async def _begin_clear(self, frame: frames.SessionInitFrame) -> None:
         session_id = frame.job if frame.session is None else frame.session
         if frame.job not in (None, session_id):
             raise FrameRefused("SESSION_MISMATCH", "session id and job id differ")
+        again = self._session is not None and self._session.id == session_id
         session, token = await self._sessions.admission.begin_clear(
-            session_id, frame.session_token, frame.wallet, same_connection=self._is_in_clear
+            session_id, frame.session_token or (self._token if again else None), frame.wallet
         )
-        self._use(session, in_clear=True)
+        self._use(session, token_holder(token), token)
         self._acknowledge_init(frame, session, None, token)
-
-    def _is_in_clear(self, session_id: int) -> bool:
-        """Whether this connection uses the session already, in the clear."""
-        return self._in_clear and self._session is not None and self._session.id == session_id
 
     def _acknowledge_init(
         self, frame: ClientFrame, session: LiveSession, client: str | None, token: str | None
@@ -222,7 +222,7 @@ class Connection:
 
     async def _encrypted_message(self, frame: frames.EncryptedMessageFrame) -> None:
         session = self._require_session()
-        if self._in_clear:
+        if self._token is not None:
             raise OutOfOrder("this session is in the clear", expected="prompt")
         key = self._sessions.admission.keys.key(session.id)
         if frame.payload is None:
@@ -251,7 +251,7 @@ class Connection:
 
     def _clear_prompt(self, frame: ClientFrame, request: PromptRequest) -> None:
         session = self._require_session()
-        if not self._in_clear:
+        if self._token is None:
             raise OutOfOrder("this session is encrypted", expected="encrypted_message")
         self._answer(session, request, ClearStream(self.send, session.id, frame.id))
 
@@ -318,11 +318,11 @@ class Connection:
             replies.SearchVectorsResponse(requestId=frame.requestId, results=[], error=_NO_VECTORS)
         )
 
-    def _use(self, session: LiveSession, *, in_clear: bool) -> None:
-        """What this connection's frames are about from now on."""
+    def _use(self, session: LiveSession, holder: str, token: str | None) -> None:
+        """What this connection's frames are about from now on, and for whom it speaks."""
         if self._session is not None and self._session is not session:
             self._sessions.leave(self._session, self.reply)
-        self._session, self._in_clear = session, in_clear
+        self._session, self._holder, self._token = session, holder, token
         self._sessions.listen(session, self.reply)
 
     def _require_session(self) -> LiveSession:
@@ -331,6 +331,7 @@ class Connection:
                 "no session was begun on this connection",
                 expected="encrypted_session_init or session_init first",
             )
+        self._session.require_holder(self._holder)
         return self._session
 
     async def _leave(self) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 
 from ...protocol.envelope import EncryptedInit, SessionInit, WalletProof, open_init
+from ...protocol.secrecy import PublicKeyBytes
 from ...prover.ledger.ledger import Ledger
 from ..errors import (
     EncryptionNeeded,
@@ -16,7 +17,7 @@ from ..errors import (
 )
 from .authority import require_model_named
 from .challenges import WalletChallenges
-from .holders import IN_THE_CLEAR, SessionTokens, bound, key_holder
+from .holders import bound, key_holder, new_token, token_holder
 from .keys import KeyLimits, SessionKeys
 from .live import LiveSession
 from .rules import SessionRules
@@ -47,7 +48,6 @@ class Admission:
         self._ledger = ledger
         self._host_key = host_key
         self._rules = rules
-        self._tokens = SessionTokens(host_key)
 
     async def begin(
         self, frame: EncryptedInit, claimed_id: int | None
@@ -72,35 +72,22 @@ class Admission:
         require_model_named(init.model_name, session.admitted.model_id)
         depositor = session.admitted.session.client
         proven = self._prove(session, init.wallet) or init.client_key_address == depositor
-        if self._rules.require_wallet and not proven:
-            self._require_known(session, key_holder(init.client_key_address))
-        binding = bound(
-            session.binding,
-            key_holder(init.client_key_address),
-            init.recovery_key,
-            proven_depositor=proven,
-        )
-        if not await self._ledger.take_init(session_id, _mark(frame)):
-            raise ReplayedFrame("this init was used before", expected="a fresh ephemeral key")
-        if binding != session.binding:
-            await self._ledger.bind(session_id, binding)
-            session.binding = binding
-        self.keys.set(session_id, init.session_key)
+        async with session.binding_lock:
+            if not await self._ledger.take_init(session_id, _mark(frame)):
+                raise ReplayedFrame("this init was used before", expected="a fresh ephemeral key")
+            holder = key_holder(init.client_key_address)
+            await self._bind(session, holder, init.recovery_key, proven=proven)
+            self.keys.set(session_id, init.session_key)
         return session, init
 
     async def begin_clear(
-        self,
-        session_id: int | None,
-        token: str | None,
-        wallet: WalletProof | None,
-        *,
-        same_connection: Callable[[int], bool] = lambda _session_id: False,
+        self, session_id: int | None, token: str | None, wallet: WalletProof | None
     ) -> tuple[LiveSession, str]:
         """Lets a client in that speaks in the clear. Returns the session and its token, by which
         the client is known when it comes again.
 
         Args:
-            same_connection: Whether the client's connection was let into this session before.
+            token: From an earlier time.
 
         Raises:
             EncryptionNeeded: when the node serves none.
@@ -113,15 +100,36 @@ class Admission:
             raise OutOfOrder("no session is named", expected="session_id or job_id")
         session = await self._enter(session_id)
         proven = self._prove(session, wallet)
-        if session.binding is not None and not proven and not same_connection(session_id):
-            self._tokens.require(session_id, token)
-        if self._rules.require_wallet and not proven:
-            self._require_known(session, IN_THE_CLEAR)
-        binding = bound(session.binding, IN_THE_CLEAR, None, proven_depositor=proven)
-        if binding != session.binding:
-            await self._ledger.bind(session_id, binding)
+        token = token or new_token()
+        async with session.binding_lock:
+            await self._bind(session, token_holder(token), None, proven=proven)
+        return session, token
+
+    async def _bind(
+        self,
+        session: LiveSession,
+        holder: str,
+        recovery_key: PublicKeyBytes | None,
+        *,
+        proven: bool,
+    ) -> None:
+        """Makes the session a client's. An answer to another one ends.
+
+        Raises:
+            ForeignClient, WalletProofNeeded
+        """
+        known = session.binding
+        if self._rules.require_wallet and not proven and (not known or known.holder != holder):
+            raise WalletProofNeeded(
+                "this node serves depositors only",
+                expected="a wallet challenge signed by the job's depositor",
+            )
+        binding = bound(known, holder, recovery_key, proven_depositor=proven)
+        if binding != known:
+            await self._ledger.bind(session.id, binding)
             session.binding = binding
-        return session, self._tokens.token(session_id)
+        if known is not None and known.holder != holder:
+            session.cancel()
 
     def _prove(self, session: LiveSession, wallet: WalletProof | None) -> bool:
         """Whether the client showed that it is the depositor.
@@ -133,14 +141,6 @@ class Admission:
             return False
         self.challenges.take(session.id, wallet, session.admitted.session.client)
         return True
-
-    def _require_known(self, session: LiveSession, holder: str) -> None:
-        """With wallets required, only who proved himself before may come without proof."""
-        if session.binding is None or session.binding.holder != holder:
-            raise WalletProofNeeded(
-                "this node serves depositors only",
-                expected="a wallet challenge signed by the job's depositor",
-            )
 
 
 def _mark(frame: EncryptedInit) -> bytes:

@@ -26,7 +26,14 @@ from ...protocol.seed import SeedCommitment, SeedPart, seed_commitment, session_
 from ...protocol.transcript import State, Tokens
 from ...prover.ledger.ledger import Ledger
 from ...prover.ledger.values import Binding, KeptCheckpoint, SessionStart
-from ..errors import AnswerUnderWay, DepositUsedUp, OutOfOrder, SessionHasEnded, ShuttingDown
+from ..errors import (
+    AnswerUnderWay,
+    DepositUsedUp,
+    ForeignClient,
+    OutOfOrder,
+    SessionHasEnded,
+    ShuttingDown,
+)
 from .answering import DEFAULT_MAX_TOKENS, AnswerEnd, AnswerOutput, client_part, sampler_of
 from .authority import AdmittedSession
 from .conversation import Conversation, Turn, next_turn
@@ -67,6 +74,8 @@ class LiveSession:
         self.admitted_at = time.monotonic()
         """When the chain was last asked; seconds of the monotonic clock."""
         self.binding = binding
+        self.binding_lock = asyncio.Lock()
+        """Held while a client is let in."""
         self.recorder = recorder
         """None before the first prompt."""
         self.listeners: set[Callable[[Reply], None]] = set()
@@ -83,6 +92,15 @@ class LiveSession:
     @property
     def is_answering(self) -> bool:
         return self._busy
+
+    def require_holder(self, holder: str) -> None:
+        """Raises:
+        ForeignClient: when the session is another's by now.
+        """
+        if self.binding is None or self.binding.holder != holder:
+            raise ForeignClient(
+                "the session belongs to another client", expected="its holder", got="an earlier one"
+            )
 
     @property
     def commitment(self) -> SeedCommitment:
