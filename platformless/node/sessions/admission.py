@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from ...protocol.envelope import EncryptedInit, SessionInit, WalletProof, open_init
 from ...protocol.secrecy import PublicKeyBytes
 from ...prover.ledger.ledger import Ledger
+from ...prover.ledger.values import Binding
 from ..errors import (
     EncryptionNeeded,
     OutOfOrder,
@@ -73,10 +74,11 @@ class Admission:
         depositor = session.admitted.session.client
         proven = self._prove(session, init.wallet) or init.client_key_address == depositor
         async with session.binding_lock:
+            holder = key_holder(init.client_key_address)
+            binding = self._binding(session, holder, init.recovery_key, proven=proven)
             if not await self._ledger.take_init(session_id, _mark(frame)):
                 raise ReplayedFrame("this init was used before", expected="a fresh ephemeral key")
-            holder = key_holder(init.client_key_address)
-            await self._bind(session, holder, init.recovery_key, proven=proven)
+            await self._bind(session, binding)
             self.keys.set(session_id, init.session_key)
         return session, init
 
@@ -102,18 +104,19 @@ class Admission:
         proven = self._prove(session, wallet)
         token = token or new_token()
         async with session.binding_lock:
-            await self._bind(session, token_holder(token), None, proven=proven)
+            binding = self._binding(session, token_holder(token), None, proven=proven)
+            await self._bind(session, binding)
         return session, token
 
-    async def _bind(
+    def _binding(
         self,
         session: LiveSession,
         holder: str,
         recovery_key: PublicKeyBytes | None,
         *,
         proven: bool,
-    ) -> None:
-        """Makes the session a client's. An answer to another one ends.
+    ) -> Binding:
+        """The session's binding once this client is let in.
 
         Raises:
             ForeignClient, WalletProofNeeded
@@ -124,11 +127,15 @@ class Admission:
                 "this node serves depositors only",
                 expected="a wallet challenge signed by the job's depositor",
             )
-        binding = bound(known, holder, recovery_key, proven_depositor=proven)
+        return bound(known, holder, recovery_key, proven_depositor=proven)
+
+    async def _bind(self, session: LiveSession, binding: Binding) -> None:
+        """Makes the session a client's. An answer to another one ends."""
+        known = session.binding
         if binding != known:
             await self._ledger.bind(session.id, binding)
             session.binding = binding
-        if known is not None and known.holder != holder:
+        if known is not None and known.holder != binding.holder:
             session.cancel()
 
     def _prove(self, session: LiveSession, wallet: WalletProof | None) -> bool:
