@@ -15,6 +15,8 @@ from platformless.node.settings import NodeSettings, load_settings
 from platformless.protocol.secrecy import PublicKeyBytes
 from tests.chain.world import AT_ONCE, World
 
+from .wire import Wire, connected
+
 QUICK = SessionRules(grace_seconds=0.2, tend_seconds=0.05, recheck_seconds=15)
 
 
@@ -49,14 +51,25 @@ class NodeWorld:
 
     async def announce(self, url: str) -> None:
         """Writes address and public key of the host into the registry."""
-        key = PublicKeyBytes.of(bytes(dev_account("host").key))
         host = await self.world.nodes.host(self.world.address("host"))
         assert host is not None
-        metadata = f'{{"name":"test","publicKey":"{key.value.hex()}"}}'
+        metadata = f'{{"name":"test","publicKey":"{self.host_key.value.hex()}"}}'
         if host.metadata != metadata:
             await self.world.send("host", self.world.nodes.set_metadata(metadata))
         if host.api_url != url:
             await self.world.send("host", self.world.nodes.set_api_url(url))
+
+    @property
+    def host_key(self) -> PublicKeyBytes:
+        return PublicKeyBytes.of(bytes(dev_account("host").key))
+
+    @asynccontextmanager
+    async def wire(
+        self, node: Node, session_id: int, key: bytes = b"\x21" * 32
+    ) -> AsyncIterator[Wire]:
+        """A connection of the kind that the existing client makes."""
+        async with connected(node.report.url, self.host_key, session_id, key) as wire:
+            yield wire
 
     def client(self, name: str = "client", folder: str = "client") -> Client:
         return Client(
