@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -73,14 +74,20 @@ class Node:
     """
 
     def __init__(
-        self, settings: NodeSettings, network: Network, rules: SessionRules | None = None
+        self,
+        settings: NodeSettings,
+        network: Network,
+        rules: SessionRules | None = None,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """Args:
         rules: In place of those that the settings name, for tests.
+        clock_ms: Unix time in milliseconds, for tests.
         """
         self._settings = settings
         self._network = network
         self._rules = rules or session_rules(settings)
+        self._clock_ms = clock_ms
         self._parts = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -169,7 +176,7 @@ class Node:
             ledger=self.ledger,
             checkpoint_tokens=Tokens(settings.checkpoint_tokens),
             weights_root=self.engine.weights.root,
-            clock_ms=lambda: time.time_ns() // 1_000_000,
+            clock_ms=self._clock_ms,
         )
         ids = frozenset(model.id for model in models)
         return Sessions(

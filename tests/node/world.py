@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -26,6 +27,11 @@ class NodeWorld:
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
         self.folder = folder
+        self.ahead_seconds = 0
+        """How far the nodes' clock is before the time."""
+
+    def clock_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + self.ahead_seconds * 1000
 
     def settings(self, **changes: object) -> NodeSettings:
         environment = {
@@ -45,7 +51,8 @@ class NodeWorld:
         self, rules: SessionRules | None = QUICK, **changes: object
     ) -> AsyncIterator[Node]:
         """A node that the registry knows the address of."""
-        async with Node(self.settings(**changes), self.world.network, rules) as node:
+        settings = self.settings(**changes)
+        async with Node(settings, self.world.network, rules, self.clock_ms) as node:
             await self.announce(node.report.url)
             yield node
 
