@@ -111,11 +111,11 @@ class Node:
     async def _start(self) -> None:
         settings, parts = self._settings, self._parts
         self.chain = await parts.enter_async_context(Chain(self._network))
-        chain_tag = await _chain_tag(self.chain)
+        tag = await chain_tag(self.chain)
         self.engine = await parts.enter_async_context(await Engine.load(engine_settings(settings)))
         models = await _served(self.chain, self.engine)
         self.ledger = await parts.enter_async_context(
-            await Ledger.open(ledger_settings(settings, chain_tag))
+            await Ledger.open(ledger_settings(settings, tag))
         )
         portals, portal_urls = await self._portals()
         publisher = CheckpointPublisher(
@@ -243,7 +243,7 @@ def ledger_settings(settings: NodeSettings, chain_tag: str) -> LedgerSettings:
     return LedgerSettings(url, ledger_key(folder, given), chain_tag)
 
 
-async def _chain_tag(chain: Chain) -> str:
+async def chain_tag(chain: Chain) -> str:
     """Tells this chain and marketplace from others, also from an earlier dev chain.
 
     Raises:

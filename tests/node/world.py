@@ -10,10 +10,11 @@ from pathlib import Path
 
 from platformless.chain.devchain.accounts import dev_account
 from platformless.client import Client, ClientSession, ClientSettings
-from platformless.node.running import Node
+from platformless.node.running import Node, chain_tag, ledger_settings
 from platformless.node.sessions.rules import SessionRules
 from platformless.node.settings import NodeSettings, load_settings
 from platformless.protocol.secrecy import PublicKeyBytes
+from platformless.prover.ledger.settings import LedgerSettings
 from tests.chain.world import AT_ONCE, World
 
 from .wire import Wire, connected
@@ -33,8 +34,9 @@ class NodeWorld:
     def clock_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self.ahead_seconds * 1000
 
-    def settings(self, **changes: object) -> NodeSettings:
-        environment = {
+    def environment(self, **changes: object) -> dict[str, str]:
+        """A node's settings."""
+        return {
             **self.world.dev_chain.environment(),
             "API_HOST": "127.0.0.1",
             "API_PORT": "0",
@@ -43,8 +45,14 @@ class NodeWorld:
             "DRAIN_SECONDS": "0",
             **{name.upper(): str(value) for name, value in changes.items()},
         }
-        settings, _ = load_settings(environment, env_file=None)
+
+    def settings(self, **changes: object) -> NodeSettings:
+        settings, _ = load_settings(self.environment(**changes), env_file=None)
         return settings
+
+    async def ledger_settings(self) -> LedgerSettings:
+        """Of the nodes' ledger."""
+        return ledger_settings(self.settings(), await chain_tag(self.world.chain))
 
     @asynccontextmanager
     async def node(

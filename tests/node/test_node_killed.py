@@ -1,0 +1,106 @@
+"""A node that is killed in the middle of answers: what was kept is there, what was not is not
+billed, and the conversation goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from platformless.client import ClientSession
+from platformless.client.errors import ConnectionProblem
+from platformless.client.requests import Sampling
+from platformless.node.sessions.keeping import LOSS_TOKENS
+from platformless.prover.ledger.ledger import Ledger
+from platformless.prover.ledger.values import KeptSession
+
+from .world import NodeWorld
+
+KILLS = 4
+QUESTION = "Write a very long story about the sea, with many chapters."
+
+
+@asynccontextmanager
+async def node_process(nodes: NodeWorld) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A node whose address is in the registry; killed at the end."""
+    path = nodes.folder / "environment.json"
+    path.write_text(json.dumps(nodes.environment()))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.node.node_process",
+        str(path),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            url = (await process.stdout.readline()).decode().strip()
+        assert url, "the node did not start"
+        await nodes.announce(url)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def kept(nodes: NodeWorld, session_id: int) -> KeptSession:
+    """What a dead node has left."""
+    async with await Ledger.open(await nodes.ledger_settings()) as ledger:
+        found = await ledger.session(session_id)
+    assert found is not None
+    return found
+
+
+def billed(found: KeptSession) -> int:
+    entries = sum(one.entry.billed for one in found.entries)
+    return entries + sum(len(part.tokens) for part in found.streamed)
+
+
+async def stream_until_killed(
+    session: ClientSession, process: asyncio.subprocess.Process, pieces: int
+) -> int:
+    """Kills the node after so many pieces; how many pieces came in all."""
+    answer = await session.ask(QUESTION, max_tokens=400, sampling=Sampling(temperature=0.8))
+    received = 0
+    try:
+        async for _ in answer:
+            received += 1
+            if received == pieces:
+                process.kill()
+    except ConnectionProblem:
+        pass
+    return received
+
+
+async def test_a_killed_node_loses_little_and_bills_nothing_that_it_lost(nodes: NodeWorld) -> None:
+    chance = random.Random(3)
+    received = 0
+    async with nodes.client() as client:
+        session_id = 0
+        for _ in range(KILLS):
+            async with node_process(nodes) as process:
+                session = (
+                    await client.resume(session_id) if session_id else await nodes.open(client)
+                )
+                session_id = session.id
+                await session.connect()
+                # A piece is a token here: SmolLM2 spells this answer in whole characters.
+                received += await stream_until_killed(session, process, chance.randint(1, 70))
+                await session.close()
+            lost = received - billed(await kept(nodes, session_id))
+            assert 0 <= lost <= LOSS_TOKENS
+            received -= lost
+        async with node_process(nodes):
+            session = await client.resume(session_id)
+            async with session:
+                await (await session.ask("Go on.", max_tokens=20)).text()
+                assert session.tokens <= received + 20
+        found = await kept(nodes, session_id)
+        assert billed(found) == session.tokens
+        assert tuple(one.entry for one in found.entries) == session.history
