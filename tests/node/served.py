@@ -1,0 +1,55 @@
+"""A node that the tests of a module share. Each test opens sessions of its own.
+
+Such tests run in the module's event loop: `pytestmark = pytest.mark.asyncio(loop_scope="module")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from platformless.chain.devchain import DevChain
+from platformless.node.running import Node
+from tests.chain.world import World
+
+from .wire import Wire
+from .world import NodeWorld
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running node, and the chain that it is on."""
+
+    nodes: NodeWorld
+    node: Node
+
+    @property
+    def url(self) -> str:
+        return self.node.report.url
+
+    async def session(self) -> int:
+        """A new one, paid for."""
+        return await self.nodes.world.open_session()
+
+    @asynccontextmanager
+    async def wire(self, session_id: int | None = None) -> AsyncIterator[Wire]:
+        """A connection for a session; for a new one, if none is named."""
+        if session_id is None:
+            session_id = await self.session()
+        async with self.nodes.wire(self.node, session_id) as wire:
+            yield wire
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(
+    dev_chain: DevChain, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    async with World(dev_chain, folder) as world:
+        nodes = NodeWorld(world, folder)
+        async with nodes.node(engine_threads=1) as node:
+            yield Served(nodes, node)
