@@ -35,6 +35,7 @@ RESULTS = Path(__file__).parent / "results"
 COMPANIES = (1, 4, 8)
 CONTEXT = 1024
 SUBJECTS = ("the sea", "a lighthouse", "bees", "trains", "snow", "a market", "maps", "bread")
+PROMPTS = tuple(f"Write a long story about {subject}." for subject in SUBJECTS)
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,22 @@ async def engine_run(
         return got, times
 
     done = await asyncio.gather(*(one(prompt) for prompt in prompts))
-    # Counted while all stream: from the last one's first token to the first one's last.
-    begin = max(times[0] for _, times in done)
-    end = min(times[-1] for _, times in done)
-    streamed = sum(sum(begin < at <= end for at in times) for _, times in done)
-    first = statistics.median(times[0] - started for _, times in done)
-    return Run(streamed / (end - begin), first), [got for got, _ in done]
+    return run_of(started, [times for _, times in done]), [got for got, _ in done]
+
+
+def run_of(started: float, answers: list[list[float]]) -> Run:
+    """From the times of each answer's tokens. Tokens count while all stream: after the last one's
+    first token, up to the first one's last."""
+    begin = max(times[0] for times in answers)
+    end = min(times[-1] for times in answers)
+    streamed = sum(begin < at <= end for times in answers for at in times)
+    first = statistics.median(times[0] - started for times in answers)
+    return Run(streamed / (end - begin), first)
+
+
+def stories(chat: ChatFormat) -> list[tuple[int, ...]]:
+    """The prompts as tokens."""
+    return [chat.opening([ChatMessage("user", prompt)]) for prompt in PROMPTS]
 
 
 async def measure(threads: int, tokens: int, rounds: int) -> Figures:
@@ -114,10 +125,7 @@ async def measure(threads: int, tokens: int, rounds: int) -> Figures:
     async with await Engine.load(settings) as engine:
         per_sequence = max(0, resident_bytes() - before - alone) // 7
         chat = ChatFormat(engine.vocabulary, engine.chat_template)
-        prompts = [
-            chat.opening([ChatMessage("user", f"Write a long story about {subject}.")])
-            for subject in SUBJECTS
-        ]
+        prompts = stories(chat)
         bare: list[Run] = []
         runs: dict[int, list[Run]] = {company: [] for company in COMPANIES}
         same = True

@@ -82,9 +82,11 @@ class Decoder:
         ready = [one for one in self._streaming if one.generation.paused_since is None]
         if ready:
             self._step(ready)
+            self._exchange.feed()
         if self._reading:
             self._reading.rotate(-1)
             self._read_on(self._reading[-1])
+            self._exchange.feed()
         return True
 
     def _has_work(self) -> bool:

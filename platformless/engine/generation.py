@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -27,6 +28,7 @@ class Exchange:
         self._sequences = sequences
         self._waiting_requests = waiting_requests
         self._line: WaitingLine[Generation] = WaitingLine()
+        self._hungry: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
 
     @property
     def waiting(self) -> int:
@@ -78,6 +80,18 @@ class Exchange:
         for generation in left:
             self._line.leave(generation.owner, generation)
         return left
+
+    def feed_later(self, loop: asyncio.AbstractEventLoop, ready: asyncio.Event) -> None:
+        """Notes a reader that has something to read. Decoding thread only."""
+        self._hungry.setdefault(loop, []).append(ready)
+
+    def feed(self) -> None:
+        """Wakes the readers noted since the last call, an event loop once: woken one by one, they
+        would take turns with the decoding thread at Python's lock. Decoding thread only."""
+        hungry, self._hungry = self._hungry, {}
+        for loop, readers in hungry.items():
+            with contextlib.suppress(RuntimeError):  # closed: nobody reads any more
+                loop.call_soon_threadsafe(_set_all, readers)
 
     def _tell_places(self) -> None:
         free = self._sequences - self.running
@@ -180,7 +194,8 @@ class Generation:
     # The decoding thread's side.
 
     def offer(self, step: Step) -> None:
-        """Hands a step to the reader; a `Finished` is the last."""
+        """Hands a step to the reader, who is woken by the next `Exchange.feed`; a `Finished` is the
+        last."""
         with self._changed:
             if isinstance(step, Finished):
                 self._end(step)
@@ -188,7 +203,11 @@ class Generation:
             self._steps.append(step)
             if len(self._steps) >= self._unread_tokens:
                 self.paused_since = time.monotonic()
-            self._feed()
+            if self._hungry:
+                self._hungry = False
+                self._exchange.feed_later(self._loop, self._ready)
+            if self._loop.is_closed():
+                self.cancelled = True
 
     def fail(self, error: EngineStopped) -> None:
         """Ends the generation; the reader gets `error` after what it has not read."""
@@ -222,3 +241,8 @@ class Generation:
             self._loop.call_soon_threadsafe(event.set)
         except RuntimeError:  # the reader's event loop is closed: nobody reads any more
             self.cancelled = True
+
+
+def _set_all(events: list[asyncio.Event]) -> None:
+    for event in events:
+        event.set()

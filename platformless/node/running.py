@@ -38,6 +38,7 @@ from .server.challenges import ChallengeEndpoints
 from .server.checkpoints import CheckpointEndpoints
 from .server.health import Health, HealthCheck
 from .server.inference import InferenceEndpoint
+from .server.protocol import SocketProtocol
 from .server.socket import SocketEndpoint
 from .server.status import NodeFacts, ServedModel, StatusEndpoints
 from .sessions.authority import SessionAuthority
@@ -140,7 +141,7 @@ class Node:
             host=settings.api_host,
             port=settings.api_port,
             send_buffer_bytes=_SEND_BUFFER_BYTES,
-            ws="websockets-sansio",
+            ws=SocketProtocol,
             ws_max_size=_FRAME_ROOM * MAX_FRAME_BYTES,
             ws_ping_interval=_PING_SECONDS,
             ws_ping_timeout=_PONG_SECONDS,

@@ -254,7 +254,7 @@ def _session_key(text: str) -> bytes:
 
 
 def _key(text: str | None) -> PublicKeyBytes | None:
-    return PublicKeyBytes.from_hex(text) if text else None
+    return PublicKeyBytes.from_hex(text).require_point() if text else None
 
 
 def _bytes(text: str) -> bytes:

@@ -290,7 +290,7 @@ def number(name: str, *spellings: Number) -> int | None:
     for value in spellings:
         if value is None:
             continue
-        text = str(value)
+        text = str(value).removesuffix("n")  # as JavaScript may have written it
         digits = len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal()
         if not digits or int(text) > U64_MAX:
             raise FrameRefused(

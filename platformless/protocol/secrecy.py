@@ -6,6 +6,8 @@ XChaCha20-Poly1305 with 24-byte nonces. Randomness is the caller's.
 
 from __future__ import annotations
 
+from typing import Self
+
 from coincurve import PrivateKey, PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -30,6 +32,16 @@ class PublicKeyBytes(FixedBytes):
     @classmethod
     def of(cls, private_key: bytes) -> PublicKeyBytes:
         return cls(PrivateKey(private_key).public_key.format())
+
+    def require_point(self) -> Self:
+        """Raises:
+        ValueOutOfRange: when it is not a point of the curve: nothing can be sealed for it.
+        """
+        try:
+            PublicKey(self.value)
+        except ValueError as error:
+            raise ValueOutOfRange("not a secp256k1 key", got=str(self)) from error
+        return self
 
 
 def agree(private_key: bytes, public_key: PublicKeyBytes) -> bytes:

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from platformless.chain.devchain import DevChain
 from platformless.node.running import Node
+from platformless.node.sessions.rules import SessionRules
 from tests.chain.world import World
 
 from .wire import Wire
-from .world import NodeWorld
+from .world import QUICK, NodeWorld
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,22 @@ class Served:
         return await self.nodes.world.open_session()
 
     @asynccontextmanager
-    async def wire(self, session_id: int | None = None) -> AsyncIterator[Wire]:
+    async def wire(
+        self, session_id: int | None = None, key: bytes = b"\x21" * 32, node: Node | None = None
+    ) -> AsyncIterator[Wire]:
         """A connection for a session; for a new one, if none is named."""
         if session_id is None:
             session_id = await self.session()
-        async with self.nodes.wire(self.node, session_id) as wire:
+        async with self.nodes.wire(node or self.node, session_id, key) as wire:
             yield wire
+
+    @asynccontextmanager
+    async def other(
+        self, folder: Path, rules: SessionRules | None = QUICK, **changes: object
+    ) -> AsyncIterator[Node]:
+        """Another node of the same host, with its ledger in `folder`."""
+        async with self.nodes.node(rules, data_folder=folder, engine_threads=1, **changes) as node:
+            yield node
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from typing import Any
 
 import pytest
 
-from platformless.client import HostRefused
+from platformless.client import ClientSession, HostRefused
+from platformless.client.errors import ConnectionProblem
 from platformless.client.requests import Sampling
+from platformless.engine.request import GeneratedToken, GenerationRequest
+from platformless.node.running import Node
+from platformless.node.server.streams import EncryptedStream
+from platformless.protocol.acknowledgement import Acknowledged
+from platformless.protocol.digests import StateDigest
 from platformless.protocol.prompt import Prompt
-from platformless.protocol.transcript import Kind
+from platformless.protocol.transcript import Kind, Sampler, State, Tokens
+from platformless.protocol.update import TranscriptUpdate
 
 from .world import NodeWorld
 
@@ -39,14 +48,45 @@ async def test_the_model_sees_what_was_said_before(nodes: NodeWorld) -> None:
     async with nodes.node() as node, nodes.client() as client:
         async with await nodes.open(client) as session:
             await (await session.ask("My name is Ada.", max_tokens=12, sampling=GREEDY)).text()
+            await (await session.ask("I am 36.", max_tokens=12, sampling=GREEDY)).text()
             answer = await session.ask("What is my name?", max_tokens=30, sampling=GREEDY)
             assert await answer.text()
             usage = answer.report.usage
             assert usage is not None
-            assert usage.prompt_tokens == sum(len(one.tokens) for one in session.history[:3])
+            assert usage.prompt_tokens == sum(len(one.tokens) for one in session.history[:5])
             prompts = [one for one in session.history if one.kind is Kind.PROMPT]
-            assert [Prompt.read(one.text).continues for one in prompts] == [False, True]
+            assert [Prompt.read(one.text).continues for one in prompts] == [False, True, True]
         assert node.sessions.answering == 0
+
+
+async def test_every_token_is_drawn_with_the_sessions_seed_at_its_place(nodes: NodeWorld) -> None:
+    """Who has the model and the transcript, and decodes as the node did, draws the same again."""
+    sampling = Sampling(temperature=1.0, top_k=50, top_p=0.9, min_p=0.02, repeat_penalty=1.1)
+    async with nodes.node() as node, nodes.client() as client:
+        async with await nodes.open(client) as session:
+            for question in ("Name a city.", "Name another."):
+                await (await session.ask(question, max_tokens=25, sampling=sampling)).text()
+            header = session.transcript.header
+            assert header is not None
+            context: tuple[int, ...] = ()
+            drawn = 0
+            for entry in session.history:
+                if entry.kind is Kind.COMPLETION:
+                    assert entry.sampler == Sampler(1.0, 50, 0.9, 0.02, 1.1, 64)
+                    request = GenerationRequest(
+                        prompt=context,
+                        sampler=entry.sampler,
+                        seed=header.seed,
+                        max_tokens=len(entry.tokens),
+                        conversation="again",
+                        first_position=drawn,
+                    )
+                    async with node.engine.generate(request) as again:
+                        steps = [step async for step in again]
+                    tokens = [one.token for one in steps if isinstance(one, GeneratedToken)]
+                    assert tuple(tokens) == entry.tokens
+                    drawn += len(tokens)
+                context += entry.tokens
 
 
 async def test_a_new_context_forgets(nodes: NodeWorld) -> None:
@@ -101,23 +141,54 @@ async def test_a_cancelled_answer_counts_what_was_sent(nodes: NodeWorld) -> None
             assert await (await session.ask("And now?", max_tokens=10)).text()
 
 
-async def test_a_conversation_goes_on_after_its_connection_broke(nodes: NodeWorld) -> None:
+async def silent(node: Node) -> None:
+    async with asyncio.timeout(20):
+        while node.sessions.answering:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("abruptly", [False, True])
+async def test_a_conversation_goes_on_after_its_connection_broke(
+    nodes: NodeWorld, monkeypatch: pytest.MonkeyPatch, abruptly: bool
+) -> None:
+    sent, piece = 0, EncryptedStream.piece
+
+    async def counted(stream: EncryptedStream, text: str, tokens: int) -> None:
+        nonlocal sent
+        await piece(stream, text, tokens)
+        sent += tokens
+
+    monkeypatch.setattr(EncryptedStream, "piece", counted)
     async with nodes.node() as node, nodes.client() as client:
         session = await nodes.open(client)
         await session.connect()
         answer = await session.ask("Write a long story.", max_tokens=300)
         pieces = aiter(answer)
         received = "".join([await anext(pieces) for _ in range(20)])
+        if abruptly:
+            cut_off(session)
+            with pytest.raises(ConnectionProblem):
+                await answer.text()
+            received = answer.received
         await session.close()  # in mid-answer
+        await silent(node)
+        kept = await node.ledger.session(session.id)
+        assert kept is not None
+        assert sum(one.entry.billed for one in kept.entries) == sent
+        assert kept.streamed == ()
         session = await client.resume(session.id)
         async with session:
-            async with asyncio.timeout(20):
-                while node.sessions.answering:
-                    await asyncio.sleep(0.01)
             assert await (await session.ask("Go on.", max_tokens=10, sampling=GREEDY)).text()
-            broken = session.history[1]
+            broken = session.turns[0]
             assert broken.text.startswith(received)
-            assert len(broken.tokens) < 300
+            assert 20 <= broken.tokens < 300
+
+
+def cut_off(session: ClientSession) -> None:
+    """Ends the connection without a word."""
+    assert session._channel is not None
+    plug = session._channel._connection._socket.get_extra_info("socket")
+    plug.shutdown(socket.SHUT_RDWR)
 
 
 async def test_a_conversation_that_fills_the_context_is_told_so(nodes: NodeWorld) -> None:
@@ -126,9 +197,83 @@ async def test_a_conversation_that_fills_the_context_is_told_so(nodes: NodeWorld
             await (await session.ask("Hello.", max_tokens=5)).text()
             with pytest.raises(HostRefused) as refused:
                 await (await session.ask("word " * 1500)).text()
-            assert "TOKEN_LIMIT_EXCEEDED" in str(refused.value)
-            assert node.engine.context_size == 1024
+            assert refused.value.wire_code == "TOKEN_LIMIT_EXCEEDED"
             assert await (await session.ask("Hello?", max_tokens=5)).text()
+        async with nodes.wire(node, await nodes.world.open_session()) as wire:
+            await wire.begin()
+            refusal = await wire.ask(wire.prompt("word " * 1500), "error")
+            assert refusal["context_window_size"] == 1024
+            assert 1500 < refusal["prompt_tokens"] < 1600
+            assert (await wire.next("stream_end"))["reason"] == "error"
+
+
+async def test_an_ended_session_takes_no_more_prompts(nodes: NodeWorld) -> None:
+    async with nodes.node() as node, nodes.wire(node, await nodes.world.open_session()) as wire:
+        assert await wire.answer()
+        ended = await wire.ask({"type": "session_end"}, "session_ended", "error")
+        assert ended["type"] == "session_ended"
+        assert ended["tokens"] == ended["unclaimed"] > 0
+        refused = await wire.ask(wire.prompt(), "error")
+        assert refused["code"] == "SESSION_KEY_NOT_FOUND"
+        assert (await wire.begin())["code"] == "SESSION_ENDED"
+
+
+async def test_only_the_clients_own_word_about_what_was_is_kept(nodes: NodeWorld) -> None:
+    world, session_id = nodes.world, await nodes.world.open_session()
+    async with nodes.node() as node, nodes.wire(node, session_id) as wire:
+        await wire.begin()
+        await wire.send(wire.prompt())
+        end = (await wire.streamed()).end
+        update = TranscriptUpdate.decode(wire.open(end["sealed_transcript"]))
+
+        async def acknowledge(
+            name: str, tokens: int = update.tokens, state: StateDigest = update.state
+        ) -> dict[str, Any]:
+            what = Acknowledged(
+                world.network.chain_id,
+                world.network.marketplace,
+                session_id,
+                Tokens(tokens),
+                state,
+            )
+            signature = what.sign(bytes(world.account(name).key))
+            frame = {
+                "type": "acknowledge",
+                "tokens": tokens,
+                "state": str(state),
+                "signature": str(signature),
+            }
+            return await wire.ask(frame, "acknowledged", "error")
+
+        before = State.initial(update.header)
+        for refused in (
+            await acknowledge("host"),
+            await acknowledge("client", update.tokens + 1),
+            await acknowledge("client", update.tokens - 1),
+            await acknowledge("client", 0, before.digest),
+            await acknowledge("client", 0, before.append(update.header, update.entries[0]).digest),
+        ):
+            assert refused["code"] == "ACKNOWLEDGEMENT_REFUSED"
+        assert await node.ledger.acknowledgement(session_id, update.state) is None
+        for _ in range(2):  # saying it again changes nothing
+            assert (await acknowledge("client"))["type"] == "acknowledged"
+        assert await node.ledger.acknowledgement(session_id, update.state) is not None
+
+
+async def test_a_node_that_starts_again_knows_whose_a_session_is(nodes: NodeWorld) -> None:
+    async with nodes.client() as client:
+        async with nodes.node():
+            async with await nodes.open(client) as session:
+                await (await session.ask("Hello.", max_tokens=5)).text()
+                before = session.transcript.state
+        async with nodes.node() as node:
+            async with nodes.wire(node, session.id, b"\x66" * 32) as stranger:
+                assert (await stranger.begin())["code"] == "SESSION_NOT_YOURS"
+            session = await client.resume(session.id)
+            async with session:
+                assert session.transcript.state == before
+                await (await session.ask("And?", max_tokens=5)).text()
+                assert len(session.turns) == 2
 
 
 async def test_several_sessions_stream_at_once(nodes: NodeWorld) -> None:

@@ -166,7 +166,6 @@ async def test_one_answer_at_a_time(served: Served) -> None:
             await other.begin()
             reply = await other.ask(other.prompt(), "error")
             assert reply["code"] == "STREAM_IN_PROGRESS"
-            assert (await other.next("stream_end"))["reason"] == "error"
         assert (await wire.next("stream_end"))["reason"] == "complete"
 
 

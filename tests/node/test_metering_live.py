@@ -12,9 +12,12 @@ from platformless.chain.money import Price
 from platformless.client import AnswerFailed, ClientSession, HostRefused
 from platformless.client.requests import Sampling
 from platformless.node.running import Node
+from platformless.node.sessions.keeping import LOSS_TOKENS
 from platformless.protocol.delta import merge
 from platformless.protocol.transcript import Kind
-from platformless.prover.ledger.values import KeptSession
+from platformless.prover.ledger.errors import LedgerUnavailable
+from platformless.prover.ledger.ledger import Ledger
+from platformless.prover.ledger.values import Changes, KeptSession
 
 from .world import QUICK, NodeWorld, changed
 
@@ -163,6 +166,43 @@ async def test_an_answer_that_the_node_stops_counts_as_far_as_it_went(nodes: Nod
         assert answer.report.tokens < 900
         with pytest.raises((HostRefused, AnswerFailed)):
             await (await session.ask("More?")).text()
+
+
+@pytest.mark.parametrize("made", [False, True])
+async def test_a_session_whose_ledger_failed_goes_on_with_what_was_kept(
+    nodes: NodeWorld, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    """Whether a change that failed was made is not known: the session is read anew."""
+    append, failures = Ledger.append, 0
+
+    async def failing(ledger: Ledger, session_id: int, changes: Changes) -> None:
+        nonlocal failures
+        kinds = [one.entry.kind for one in changes.entries]
+        if failures or kinds != [Kind.COMPLETION]:
+            await append(ledger, session_id, changes)
+            return
+        failures += 1
+        if made:
+            await append(ledger, session_id, changes)
+        raise LedgerUnavailable("the disk is gone")
+
+    async with nodes.node() as node, nodes.client() as client:
+        async with await nodes.open(client) as session:
+            first = await session.ask("Hello.", max_tokens=5)
+            await first.text()
+            monkeypatch.setattr(Ledger, "append", failing)
+            broken = await session.ask(LONG, max_tokens=40, sampling=GREEDY)
+            with pytest.raises(HostRefused):
+                await broken.text()
+            last = await session.ask("Go on.", max_tokens=10, sampling=GREEDY)
+            await last.text()
+            counted = session.turns[1]
+            assert broken.received.startswith(counted.text)
+            assert 40 - LOSS_TOKENS <= counted.tokens <= 40
+            assert session.tokens == first.report.tokens + counted.tokens + last.report.tokens
+            assert tuple(one.entry for one in (await kept(node, session)).entries) == (
+                session.history
+            )
 
 
 async def test_streaming_stops_when_the_deposit_is_used_up(nodes: NodeWorld) -> None:

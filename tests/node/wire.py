@@ -38,7 +38,7 @@ class Wire:
     session_id: int
     key: bytes
     model: str = "smollm2"
-    session_key: bytes = b""
+    session_key: bytes = bytes(32)
     messages: int = 0
     inits: list[Frame] = field(default_factory=list)
 
@@ -92,10 +92,10 @@ class Wire:
     async def begin(self, **inner: object) -> Frame:
         return await self.ask(self.init_frame(**inner), "session_init_ack", "error")
 
-    def message_frame(self, inner: Frame | str, **outer: object) -> Frame:
-        text = inner if isinstance(inner, str) else json.dumps(inner)
+    def message_frame(self, inner: Frame | str | bytes, **outer: object) -> Frame:
+        text = inner if isinstance(inner, str | bytes) else json.dumps(inner)
         sealed = seal_message(
-            text.encode(),
+            text if isinstance(text, bytes) else text.encode(),
             self.session_key,
             nonce=secrets.token_bytes(24),
             associated=b"message_%d" % self.messages,

@@ -108,6 +108,33 @@ async def test_a_stream_waits_when_too_much_is_not_kept(
     streaming.cancel()
 
 
+@pytest.mark.parametrize("tokens", [1, 3, 20, LOSS_TOKENS, 50])
+async def test_a_piece_of_several_tokens_waits_for_its_room(
+    recorder: Recorder, gated: GatedLedger, tokens: int
+) -> None:
+    await recorder.ask(TURN, SAMPLER)
+    gated.gate.clear()
+    sent = 0
+
+    async def endless() -> None:
+        nonlocal sent
+        while True:
+            await recorder.keep_up(tokens)
+            recorder.streamed([7] * tokens, "x")
+            sent += tokens
+
+    streaming = asyncio.create_task(endless())
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    # One that is larger than all the room goes alone.
+    assert sent == max(LOSS_TOKENS // tokens, 1) * tokens
+    gated.gate.set()
+    async with asyncio.timeout(10):
+        while sent < 10 * LOSS_TOKENS:
+            await asyncio.sleep(0.001)
+    streaming.cancel()
+
+
 async def test_what_is_late_is_waited_for(
     recorder: Recorder, gated: GatedLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

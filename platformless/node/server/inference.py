@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -43,7 +43,7 @@ Number = int | str | None
 class Said(Struct, frozen=True):
     """An earlier message."""
 
-    role: str
+    role: Literal["system", "developer", "user", "assistant"]
     content: str
 
 
@@ -143,14 +143,18 @@ class InferenceEndpoint:
                 headers={"cache-control": "no-store", "x-accel-buffering": "no"},
             )
         whole = _Whole()
-        end = await self._sessions.answer(session, asked.request, whole)
+        watching = asyncio.create_task(_cancel_when_gone(request, session))
+        try:
+            end = await self._sessions.answer(session, asked.request, whole)
+        finally:
+            watching.cancel()
         return json_reply(asked.reply(end, "".join(whole.pieces)))
 
     async def _events(self, asked: _Asked) -> AsyncIterator[bytes]:
         """Events until the answer ends; when the client goes away, so does the answer."""
         output = _Events()
         answering = asyncio.create_task(self._sessions.answer(asked.session, asked.request, output))
-        answering.add_done_callback(lambda _task: output.end())
+        answering.add_done_callback(output.end)
         try:
             while (event := await output.next()) is not None:
                 yield _event(event)
@@ -232,13 +236,23 @@ class _Events:
             self._room.release()
         return event
 
-    def end(self) -> None:
+    def end(self, answering: asyncio.Task[AnswerEnd]) -> None:
+        """The answer has ended, well or not: that is seen here, as the client may be gone."""
+        if not answering.cancelled():
+            answering.exception()
         self._queue.put_nowait(None)
 
     def leave(self) -> None:
         """Nobody reads any more."""
         self._gone = True
         self._room.release()
+
+
+async def _cancel_when_gone(request: Request, session: LiveSession) -> None:
+    """Nobody shall pay for what goes on after the client went away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    session.cancel()
 
 
 def _bearer(request: Request) -> str | None:

@@ -24,6 +24,7 @@ from ...chain.errors import ChainMoved, RpcError
 from ...engine.errors import EngineStopped, QueueFull, RequestError, TokenLimitExceeded
 from ...errors import PlatformlessError
 from ...protocol.errors import ProtocolError
+from ...prover.ledger.errors import LedgerError
 from .. import errors as node
 from . import errors as http
 
@@ -75,6 +76,7 @@ _TYPES: tuple[tuple[type[PlatformlessError], ErrorType], ...] = (
     (node.WalletProofNeeded, "unauthorized"),
     (node.WrongWallet, "unauthorized"),
     (node.TooManySessions, "service_unavailable"),
+    (node.ShuttingDown, "service_unavailable"),
     (node.SessionError, "invalid_request"),
     (ProtocolError, "invalid_request"),
     (QueueFull, "rate_limit_exceeded"),
@@ -86,6 +88,7 @@ _UNAVAILABLE: tuple[tuple[type[PlatformlessError], str], ...] = (
     (EngineStopped, "the model is not running at the moment"),
     (RpcError, "the chain cannot be asked at the moment"),
     (ChainMoved, "the chain cannot be asked at the moment"),
+    (LedgerError, "the node cannot keep what it answers at the moment"),
 )
 """What is said instead of errors that may pass; theirs may name what no client should know."""
 

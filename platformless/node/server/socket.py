@@ -235,7 +235,7 @@ class Connection:
         if request.action is not None:
             self.reply(other_action(stream, request.action))
             return
-        self._answer(session, request, stream)
+        await self._answer(session, request, stream)
 
     async def _prompt(self, frame: frames.PromptFrame) -> None:
         request = frame.request or PromptRequest(
@@ -244,18 +244,20 @@ class Connection:
             max_tokens=frame.max_tokens,
             temperature=frame.temperature,
         )
-        self._clear_prompt(frame, request)
+        await self._clear_prompt(frame, request)
 
     async def _inference(self, frame: frames.InferenceFrame) -> None:
-        self._clear_prompt(frame, frame.request)
+        await self._clear_prompt(frame, frame.request)
 
-    def _clear_prompt(self, frame: ClientFrame, request: PromptRequest) -> None:
+    async def _clear_prompt(self, frame: ClientFrame, request: PromptRequest) -> None:
         session = self._require_session()
         if self._token is None:
             raise OutOfOrder("this session is encrypted", expected="encrypted_message")
-        self._answer(session, request, ClearStream(self.send, session.id, frame.id))
+        if request.action is not None:
+            raise NotServedHere("this node answers prompts only", got=request.action[:40])
+        await self._answer(session, request, ClearStream(self.send, session.id, frame.id))
 
-    def _answer(self, session: LiveSession, request: PromptRequest, stream: Stream) -> None:
+    async def _answer(self, session: LiveSession, request: PromptRequest, stream: Stream) -> None:
         if request.images:
             raise NotServedHere("this model sees no images", expected="a prompt without images")
         if session.is_answering or session in self._answers.values():
@@ -263,6 +265,7 @@ class Connection:
         task = asyncio.create_task(self._stream(session, request, stream))
         self._answers[task] = session
         task.add_done_callback(self._answers.pop)
+        await asyncio.sleep(0)  # the task takes the session: a cancel right behind it is heard
 
     async def _stream(self, session: LiveSession, request: PromptRequest, stream: Stream) -> None:
         """Every prompt gets its `stream_end`, whatever happens."""

@@ -69,20 +69,20 @@ class OpenAnswer:
         self.tokens += tokens
         self._texts.append(text)
 
-    async def keep_up(self) -> None:
-        """Returns when more may be streamed.
+    async def keep_up(self, coming: int) -> None:
+        """Returns when so many more tokens may be streamed at once.
 
         Raises:
             LedgerError: when what was streamed cannot be kept.
         """
         if self._keeping is not None and self._keeping.done():
             await self._keeping  # raises what it could not do
-        late = time.monotonic() - self._unkept_since >= LOSS_SECONDS
-        must_wait = self.unkept >= LOSS_TOKENS or (self.unkept > 0 and late)
-        if self.unkept >= _BATCH_TOKENS or must_wait:
+        if self.unkept >= _BATCH_TOKENS:
             self._keep_soon()
-        if must_wait and self._keeping is not None:
-            await self._keeping
+        while self.unkept and self._must_wait(coming):
+            self._keep_soon()
+            if self._keeping is not None:
+                await self._keeping
 
     async def settle(self) -> None:
         """Waits until nothing is being kept, whatever comes of it: what follows keeps it all."""
@@ -94,6 +94,10 @@ class OpenAnswer:
             if not keeping.cancelled() and keeping.exception() is not None:
                 log.warning("tokens were not kept at first: %s", keeping.exception())
         self._stop_timer()
+
+    def _must_wait(self, coming: int) -> bool:
+        late = time.monotonic() - self._unkept_since >= LOSS_SECONDS
+        return late or self.unkept + coming > LOSS_TOKENS
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -7,9 +7,10 @@ client may ask of a session comes here after `Sessions` has found out that it ma
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ...engine.chat import ChatFormat
@@ -31,11 +32,13 @@ from ..errors import (
     DepositUsedUp,
     ForeignClient,
     OutOfOrder,
+    RequestRefused,
     SessionHasEnded,
+    SessionKeyMissing,
     ShuttingDown,
 )
 from .answering import DEFAULT_MAX_TOKENS, AnswerEnd, AnswerOutput, client_part, sampler_of
-from .authority import AdmittedSession
+from .authority import AdmittedSession, require_model_named
 from .conversation import Conversation, Turn, next_turn
 from .recorder import Recorder
 
@@ -78,6 +81,9 @@ class LiveSession:
         """Held while a client is let in."""
         self.recorder = recorder
         """None before the first prompt."""
+        self.stale = False
+        """Whether a change failed that the ledger may have made: what is known here may be wrong,
+        and the session must be read anew."""
         self.listeners: set[Callable[[Reply], None]] = set()
         """Who is told of proofs and checkpoints: the session's connections."""
         self.left_at = time.monotonic()
@@ -96,11 +102,14 @@ class LiveSession:
     def require_holder(self, holder: str) -> None:
         """Raises:
         ForeignClient: when the session is another's by now.
+        SessionKeyMissing: when it must be begun anew.
         """
         if self.binding is None or self.binding.holder != holder:
             raise ForeignClient(
                 "the session belongs to another client", expected="its holder", got="an earlier one"
             )
+        if self.stale:
+            raise SessionKeyMissing("the session was read anew", expected="an init")
 
     @property
     def commitment(self) -> SeedCommitment:
@@ -120,25 +129,38 @@ class LiveSession:
             return self.admitted.claim_rules().affordable
         return self.recorder.meter.tokens_left
 
-    async def answer(self, request: PromptRequest, output: AnswerOutput) -> AnswerEnd:
-        """Answers a prompt.
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """Held for a prompt: one at a time. From here on a cancel is meant for it.
 
         Raises:
-            AnswerUnderWay, SessionHasEnded, DepositUsedUp, RequestRefused, ShuttingDown
+            AnswerUnderWay: while there is another.
+        """
+        if self._busy:
+            raise AnswerUnderWay(f"session {self.id} is still being answered")
+        self._busy, self._cancelled = True, False
+        try:
+            yield
+        finally:
+            self._generation = None
+            self._busy = False
+
+    async def answer(self, request: PromptRequest, output: AnswerOutput) -> AnswerEnd:
+        """Answers a prompt, for which the session was taken.
+
+        Raises:
+            SessionHasEnded, DepositUsedUp, RequestRefused, ModelNotServed, ShuttingDown
             RequestError: what the engine has against the request (`TokenLimitExceeded`).
             EngineStopped, LedgerError: when it cannot go on; what was streamed and kept counts.
             ClientGone: when the output says so; what was sent before counts.
         """
         if self._stopping:
             raise ShuttingDown("the node is about to stop")
-        if self._busy:
-            raise AnswerUnderWay(f"session {self.id} is still being answered")
-        self._busy, self._cancelled = True, False
-        try:
-            return await self._answer(request, output)
-        finally:
-            self._generation = None
-            self._busy = False
+        if not request.prompt:
+            raise RequestRefused("the prompt is empty", expected="a text")
+        if request.model:
+            require_model_named(request.model, self.admitted.model_id)
+        return await self._answer(request, output)
 
     def cancel(self) -> bool:
         """Stops the answer under way within a token. Whether there was one."""
@@ -286,10 +308,10 @@ async def _stream(generation: Generation, recorder: Recorder, output: AnswerOutp
         if isinstance(step, GeneratedToken):
             held.append(step.token)
         if step.text and not generation.cancelled:
+            await recorder.keep_up(len(held))
             await output.piece(step.text, len(held))
             recorder.streamed(held, step.text)
             held = []
-            await recorder.keep_up()
         if isinstance(step, Finished):
             return step
     raise AssertionError("a generation without an end")

@@ -156,8 +156,9 @@ class Recorder:
         """Notes what the client was just sent."""
         self._open_answer().streamed(tokens, text)
 
-    async def keep_up(self) -> None:
-        """Returns when more may be streamed; cuts a checkpoint when one is due.
+    async def keep_up(self, coming: int = 1) -> None:
+        """Returns when so many more tokens may be streamed at once; cuts a checkpoint when one is
+        due.
 
         Raises:
             LedgerError: when what was streamed cannot be kept.
@@ -167,7 +168,7 @@ class Recorder:
         if self._meter.unclaimed + len(answer.tokens) >= max(self._checkpoint_tokens, smallest):
             await self._cut_answer()
             return
-        await answer.keep_up()
+        await answer.keep_up(coming)
 
     async def finish(self) -> None:
         """The answer is over: it becomes an entry; cuts a checkpoint when one is due.

@@ -15,7 +15,7 @@ from ...protocol.frames import PromptRequest
 from ...protocol.replies import Reply
 from ...prover.ledger.errors import LedgerError
 from ...prover.ledger.values import KeptSession
-from ..errors import SessionHasEnded, SessionStateLost, ShuttingDown
+from ..errors import SessionError, SessionHasEnded, SessionStateLost, ShuttingDown
 from .admission import Admission
 from .answering import AnswerEnd, AnswerOutput
 from .authority import AdmittedSession, SessionAuthority
@@ -101,13 +101,16 @@ class Sessions(AsyncClosing):
     ) -> AnswerEnd:
         """`LiveSession.answer`, when the chain still lets the session be served. A session whose
         ledger failed is read anew when its client comes again."""
-        await self.refresh(session)
-        self._live[session.id] = session
-        try:
-            return await session.answer(request, output)
-        except LedgerError:
-            self._live.pop(session.id, None)
-            raise
+        with session.taken():
+            await self.refresh(session)
+            self._live[session.id] = session
+            try:
+                return await session.answer(request, output)
+            except LedgerError:
+                session.stale = True
+                raise
+            finally:
+                session.left_at = self._clock()
 
     def listen(self, session: LiveSession, listener: Callable[[Reply], None]) -> None:
         """A connection of the session: it is told of proofs, and keeps the session alive."""
@@ -126,7 +129,11 @@ class Sessions(AsyncClosing):
         Raises:
             AnswerUnderWay, LedgerError
         """
-        result = await session.end()
+        try:
+            result = await session.end()
+        except LedgerError:
+            session.stale = True
+            raise
         self.admission.keys.end(session.id)
         return result
 
@@ -171,7 +178,7 @@ class Sessions(AsyncClosing):
             raise ShuttingDown("the node is about to stop")
         async with self._entering[session_id % _LOCKS]:
             session = self._live.get(session_id)
-            if session is not None:
+            if session is not None and not session.stale:
                 await self.refresh(session)
             else:
                 session = await self._load(session_id)
@@ -213,6 +220,9 @@ class Sessions(AsyncClosing):
     async def _look_after(self, session: LiveSession) -> None:
         if session.is_answering:
             return
+        if session.stale:
+            await self._read_anew(session)
+            return
         gone = not session.listeners
         waited = self._clock() - session.left_at
         if gone and waited >= self._rules.grace_seconds:
@@ -220,6 +230,16 @@ class Sessions(AsyncClosing):
                 self._live.pop(session.id, None)
         elif self._proof_is_due(session):
             await self._cut(session)
+
+    async def _read_anew(self, session: LiveSession) -> None:
+        """So that it is looked after also when its client does not come again."""
+        try:
+            await self._enter(session.id)
+        except SessionError as error:
+            log.warning("session %d is not taken up: %s", session.id, error)
+            self._live.pop(session.id, None)
+        except PlatformlessError as error:
+            log.warning("session %d cannot be read now: %s", session.id, error)
 
     def _proof_is_due(self, session: LiveSession) -> bool:
         recorder = session.recorder
@@ -235,7 +255,8 @@ class Sessions(AsyncClosing):
         """Whether nothing stood in the way."""
         try:
             await session.cut()
-        except Exception:
+        except Exception as error:
+            session.stale = session.stale or isinstance(error, LedgerError)
             log.exception("session %d: a checkpoint could not be cut", session.id)
             return False
         return True

@@ -1,0 +1,229 @@
+"""Clients of a node in a process of their own, for `benchmarks.node`.
+
+    python -m benchmarks.node_client FOLDER < requests > replies
+
+The first line is the environment that describes the chain; each further line asks for one thing
+and gets one line of JSON. Connections are bare WebSockets: frames are decoded and decrypted when
+they come, so that every token has its time; transcripts are only looked at once an answer is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from platformless.chain.devchain.accounts import dev_account
+from platformless.chain.networks import network_from
+from platformless.client import Client, ClientSession, ClientSettings
+from platformless.client.receiving import SealedAnswer
+from platformless.client.requests import Question, Sampling, init_frame, message_frame
+from platformless.client.web import websocket_url
+from platformless.protocol import replies
+from platformless.protocol.digests import ModelId
+from platformless.protocol.replies import AnyReply, EncryptedChunk, ErrorReply, StreamEnd
+from platformless.protocol.secrecy import KEY_BYTES, NONCE_BYTES
+from platformless.protocol.transcript import Tokens
+from tests.chain.world import AT_ONCE
+
+GREEDY = Sampling(temperature=0)
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer: its tokens by the transcript, and when the client had read each, in seconds of
+    the monotonic clock."""
+
+    asked: float
+    times: list[float]
+    tokens: list[int]
+
+
+class Connection:
+    """A session that was begun on a WebSocket of its own."""
+
+    def __init__(
+        self, session: ClientSession, socket: aiohttp.ClientWebSocketResponse[bool]
+    ) -> None:
+        self._session = session
+        self._socket = socket
+        self._key = os.urandom(KEY_BYTES)
+        self._messages = 0
+
+    async def begin(self) -> None:
+        await self._receive()
+        session = self._session
+        frame = init_frame(
+            session.agreed,
+            session.wallet,
+            session.saved().host_key,
+            session_key=self._key,
+            ephemeral=os.urandom(KEY_BYTES),
+            nonce=os.urandom(NONCE_BYTES),
+            proof=None,
+            name="init",
+        )
+        await self._socket.send_json(frame)
+        await self._receive()
+
+    async def ask(self, prompt: str, tokens: int) -> Told:
+        question = Question(prompt, tokens, GREEDY)
+        plaintext = question.plaintext(self._session.agreed.model_id, None, 0)
+        frame = message_frame(
+            self._session.agreed,
+            plaintext,
+            self._key,
+            nonce=os.urandom(NONCE_BYTES),
+            number=self._messages,
+            name="ask",
+        )
+        self._messages += 1
+        sealed = SealedAnswer(self._key)
+        times: list[float] = []
+        asked = time.perf_counter()
+        await self._socket.send_json(frame)
+        while True:
+            reply = await self._receive()
+            if isinstance(reply, EncryptedChunk):
+                sealed.chunk(reply)
+                times += [time.perf_counter()] * reply.tokens
+            elif isinstance(reply, StreamEnd):
+                assert reply.sealed_transcript is not None
+                update = sealed.update(reply.sealed_transcript)
+                return Told(asked, times, list(update.entries[-1].tokens))
+
+    async def close(self) -> None:
+        await self._socket.close()
+
+    async def _receive(self) -> AnyReply:
+        reply = replies.decode((await self._socket.receive()).data)
+        if reply is None or isinstance(reply, ErrorReply):
+            raise RuntimeError(f"the node answers {reply}")
+        return reply
+
+
+class Clients:
+    """All clients; one wallet."""
+
+    def __init__(self, client: Client, http: aiohttp.ClientSession, model_id: ModelId) -> None:
+        self._client = client
+        self._http = http
+        self._model_id = model_id
+        self._fresh: list[Connection] = []
+        self._used: list[Connection] = []
+
+    async def open(self, count: int) -> int:
+        """Opens sessions on chain and begins each on a connection of its own."""
+        deposit = self._client.settings.network.usdc.amount("0.5")
+        for _ in range(count):
+            session = await self._client.open(self._model_id, deposit, proof_interval=Tokens(100))
+            socket = await self._http.ws_connect(websocket_url(session.api_url), max_msg_size=0)
+            connection = Connection(session, socket)
+            await connection.begin()
+            self._fresh.append(connection)
+        return len(self._used) + len(self._fresh)
+
+    async def ask(self, prompts: list[str], tokens: int) -> list[dict[str, Any]]:
+        """Asks sessions that nothing was asked in yet, all at once."""
+        asked = [self._fresh.pop() for _ in prompts]
+        self._used += asked
+        told = await asyncio.gather(
+            *(one.ask(prompt, tokens) for one, prompt in zip(asked, prompts, strict=True))
+        )
+        return [asdict(one) for one in told]
+
+    async def close(self) -> int:
+        """Closes all connections."""
+        connections = self._used + self._fresh
+        self._used, self._fresh = [], []
+        for connection in connections:
+            await connection.close()
+        return len(connections)
+
+
+@asynccontextmanager
+async def clients(environment: dict[str, str], folder: Path) -> AsyncIterator[Clients]:
+    network = network_from(environment)
+    settings = ClientSettings(
+        network=network,
+        private_key=bytes(dev_account("client").key),
+        folder=folder,
+        sending=AT_ONCE,
+    )
+    connector = aiohttp.TCPConnector(limit=0)
+    async with Client(settings) as client, aiohttp.ClientSession(connector=connector) as http:
+        yield Clients(client, http, ModelId.from_hex(environment["MODEL_ID"]))
+
+
+async def serve(folder: Path) -> None:
+    environment = json.loads(await asyncio.to_thread(sys.stdin.readline))
+    async with clients(environment, folder) as all_clients:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            request = json.loads(line)
+            method = getattr(all_clients, request.pop("what"))
+            print(json.dumps(await method(**request)), flush=True)
+
+
+class ClientProcess:
+    """The process, and what it can be asked for."""
+
+    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.node_client", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[1],
+        )
+        self._say(environment)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait()
+
+    def open(self, count: int) -> None:
+        self._request(what="open", count=count)
+
+    def ask(self, prompts: list[str], tokens: int) -> list[Told]:
+        told = self._request(what="ask", prompts=prompts, tokens=tokens)
+        return [Told(**one) for one in told]
+
+    def close_all(self) -> None:
+        self._request(what="close")
+
+    def _request(self, **request: Any) -> Any:
+        self._say(request)
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the clients ended at {request['what']}")
+        return json.loads(line)
+
+    def _say(self, value: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(value) + "\n")
+        self._process.stdin.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Path(sys.argv[1])))
