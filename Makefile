@@ -60,9 +60,9 @@ bench-sender: setup contracts ## measure the transaction sender and soak it (1 m
 bench-storage: setup ## measure uploads and verified downloads (4 minutes)
 	$(PYTHON) -m benchmarks.storage
 
-bench-node: setup contracts ## measure the engine alone and the node against bare llama.cpp (10 minutes)
-	$(PYTHON) -m benchmarks.engine
+bench-node: setup contracts ## measure the node against bare llama.cpp, and the hashing of weights (10 minutes)
 	$(PYTHON) -m benchmarks.node
+	$(PYTHON) -m benchmarks.weights
 
 vectors: setup ## write the vectors that Python and Rust share
 	$(PYTHON) -m tests.vectors.make

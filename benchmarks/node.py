@@ -1,8 +1,8 @@
 """Benchmark of the node: `python -m benchmarks.node`.
 
 What clients get through WebSocket, encryption and metering, against bare llama-cpp-python (its
-high-level `Llama`) and against the engine alone, on the same prompts, greedy. The node and its
-clients are processes of their own; the sessions are paid for on a dev chain. In every round each
+high-level `Llama`) and against the engine alone, on the same prompts, greedy. Each is a process of
+its own, and so are the clients; the sessions are paid for on a dev chain. In every round each
 kind runs once, one after another, so that what else the machine does falls on all of them. With
 raw `llama_decode` beside it: the most that batching can give. And the memory of idle sessions.
 Writes a table (Markdown), a plot and the raw figures (JSON) to `benchmarks/results/`.
@@ -17,30 +17,31 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from llama_cpp import Llama
 from matplotlib import pyplot
 
 from platformless.chain.devchain import DevChain, start_dev_chain
 from platformless.engine.chat import ChatFormat
-from platformless.engine.context import Context
-from platformless.engine.engine import Engine
-from platformless.engine.model import Model, packaged_model
+from platformless.engine.model import Model
 from platformless.engine.settings import EngineSettings
+from platformless.protocol.prompt import ChatMessage
 from tests.chain.world import World
 from tests.node.world import NodeWorld
 
-from .engine import COMPANIES, CONTEXT, PROMPTS, RESULTS, Run, bare_run, engine_run, run_of, stories
+from .alone import CONTEXT, Run, run_of
+from .lines import LineProcess
 from .machine import machine
 from .node_client import ClientProcess
 from .node_process import NodeProcess
 
+RESULTS = Path(__file__).parent / "results"
+COMPANIES = (1, 4, 8)
 BATCHES = (1, 2, 4, 8)
-RAW_STEPS = 20
+SUBJECTS = ("the sea", "a lighthouse", "bees", "trains", "snow", "a market", "maps", "bread")
+PROMPTS = tuple(f"Write a long story about {subject}." for subject in SUBJECTS)
 WARM_SESSIONS = 30
 IDLE_SESSIONS = 300
 IDLE_TOKENS = 8
@@ -108,37 +109,31 @@ class Bench:
     def __init__(self, threads: int, tokens: int, client: ClientProcess, node: NodeProcess) -> None:
         self._client = client
         self._node = node
-        self._settings = EngineSettings(threads=threads, sequences=8, context_tokens=CONTEXT)
         self.runs = Runs(threads, tokens)
 
-    async def rounds(self, count: int) -> Runs:
-        runs = self.runs
-        llama = Llama(
-            str(packaged_model()),
-            n_ctx=CONTEXT,
-            n_threads=runs.threads,
-            n_threads_batch=runs.threads,
-            verbose=False,
-        )
-        raw = RawDecoding(self._settings)
-        async with await Engine.load(self._settings) as engine:
-            prompts = stories(ChatFormat(engine.vocabulary, engine.chat_template))
+    def rounds(self, count: int, prompts: list[tuple[int, ...]]) -> Runs:
+        threads = str(self.runs.threads)
+        with (
+            LineProcess("benchmarks.alone", "bare", threads) as bare,
+            LineProcess("benchmarks.alone", "engine", threads) as engine,
+            LineProcess("benchmarks.alone", "raw", threads) as raw,
+        ):
             for number in range(count + 1):
                 if number == 1:  # the first only warms up
-                    self.runs = runs = Runs(runs.threads, runs.tokens)
-                say(f"{runs.threads} threads, round {number} of {count}")
-                run, expected = bare_run(llama, prompts[0], runs.tokens)
+                    self.runs = Runs(self.runs.threads, self.runs.tokens)
+                say(f"{threads} threads, round {number} of {count}")
+                runs = self.runs
+                run, (expected,) = answers(bare, prompts[:1], runs.tokens)
                 runs.bare.append(run)
                 for company in COMPANIES:
-                    run, got = await engine_run(engine, prompts[:company], runs.tokens)
+                    run, got = answers(engine, prompts[:company], runs.tokens)
                     runs.engine[company].append(run)
                     runs.same_tokens &= got[0] == expected
                     runs.same_tokens &= self._node_run(company) == got
                 for batch in BATCHES:
-                    runs.raw[batch].append(raw.tokens_per_second(batch))
-        raw.close()
-        llama.close()
-        return runs
+                    told = raw.request(batch=batch)
+                    runs.raw[batch].append(told["tokens_per_second"])
+        return self.runs
 
     def _node_run(self, company: int) -> list[list[int]]:
         self._client.open(company)
@@ -151,33 +146,22 @@ class Bench:
         return [one.tokens for one in told]
 
 
-class RawDecoding:
-    """`llama_decode` alone, in batches of one token each of several sequences: with the engine's
-    context and settings, without sampling, text or anybody to read it."""
+def answers(
+    process: LineProcess, prompts: list[tuple[int, ...]], tokens: int
+) -> tuple[Run, list[list[int]]]:
+    """Of bare llama.cpp or of the engine: the run, and the tokens of each answer."""
+    told = process.request(prompts=prompts, tokens=tokens)
+    return Run(**told["run"]), told["got"]
 
-    def __init__(self, settings: EngineSettings) -> None:
-        self._model = Model.load(settings)
-        self._context = Context(self._model, settings)
 
-    def tokens_per_second(self, batch: int) -> float:
-        """The median step of sequences that have as many tokens as the answers have on average."""
-        context, prompt = self._context, list(range(100, 132))
-        for sequence in range(batch):
-            context.keep(sequence, 0)
-            for chunk in range(3):
-                context.decode_prompt(sequence, prompt, len(prompt) * chunk, want_logits=True)
-        seconds = []
-        for step in range(RAW_STEPS):
-            rows = [(sequence, 100 + step, 3 * len(prompt) + step) for sequence in range(batch)]
-            started = time.perf_counter()
-            context.decode_step(rows)
-            context.logits(0)
-            seconds.append(time.perf_counter() - started)
-        return batch / statistics.median(seconds)
-
-    def close(self) -> None:
-        self._context.close()
-        self._model.close()
+def stories() -> list[tuple[int, ...]]:
+    """The prompts as tokens."""
+    model = Model.load(EngineSettings())
+    try:
+        chat = ChatFormat(model.vocabulary, model.chat_template)
+        return [chat.opening([ChatMessage("user", prompt)]) for prompt in PROMPTS]
+    finally:
+        model.close()
 
 
 def idle_memory(node: NodeProcess, client: ClientProcess, sessions: int) -> Idle:
@@ -339,6 +323,7 @@ async def measure(
     dev_chain: DevChain, folder: Path, options: argparse.Namespace
 ) -> tuple[list[Runs], Idle]:
     all_runs = []
+    prompts = stories()
     async with World(dev_chain, folder) as world:
         nodes = NodeWorld(world, folder)
         for threads in options.threads:
@@ -353,7 +338,7 @@ async def measure(
                 environment["MODEL_ID"] = str(world.model_id)
                 client = stack.enter_context(ClientProcess(environment, folder / "client"))
                 bench = Bench(threads, options.tokens, client, node)
-                all_runs.append(await bench.rounds(options.rounds))
+                all_runs.append(bench.rounds(options.rounds, prompts))
                 if threads == options.threads[-1]:
                     idle = idle_memory(node, client, options.idle)
                 client.close_all()

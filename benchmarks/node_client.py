@@ -12,15 +12,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 
@@ -36,6 +34,8 @@ from platformless.protocol.replies import AnyReply, EncryptedChunk, ErrorReply, 
 from platformless.protocol.secrecy import KEY_BYTES, NONCE_BYTES
 from platformless.protocol.transcript import Tokens
 from tests.chain.world import AT_ONCE
+
+from .lines import LineProcess
 
 GREEDY = Sampling(temperature=0)
 
@@ -99,7 +99,8 @@ class Connection:
                 sealed.chunk(reply)
                 times += [time.perf_counter()] * reply.tokens
             elif isinstance(reply, StreamEnd):
-                assert reply.sealed_transcript is not None
+                if reply.sealed_transcript is None:
+                    raise RuntimeError(f"an answer ended without its transcript: {reply}")
                 update = sealed.update(reply.sealed_transcript)
                 return Told(asked, times, list(update.entries[-1].tokens))
 
@@ -175,54 +176,21 @@ async def serve(folder: Path) -> None:
             print(json.dumps(await method(**request)), flush=True)
 
 
-class ClientProcess:
+class ClientProcess(LineProcess):
     """The process, and what it can be asked for."""
 
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.node_client", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[1],
-        )
-        self._say(environment)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait()
+        super().__init__("benchmarks.node_client", str(folder), first=environment)
 
     def open(self, count: int) -> None:
-        self._request(what="open", count=count)
+        self.request(what="open", count=count)
 
     def ask(self, prompts: list[str], tokens: int) -> list[Told]:
-        told = self._request(what="ask", prompts=prompts, tokens=tokens)
+        told = self.request(what="ask", prompts=prompts, tokens=tokens)
         return [Told(**one) for one in told]
 
     def close_all(self) -> None:
-        self._request(what="close")
-
-    def _request(self, **request: Any) -> Any:
-        self._say(request)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the clients ended at {request['what']}")
-        return json.loads(line)
-
-    def _say(self, value: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(value) + "\n")
-        self._process.stdin.flush()
+        self.request(what="close")
 
 
 if __name__ == "__main__":

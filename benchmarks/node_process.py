@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self, cast
 
 
 class NodeProcess:
@@ -23,10 +23,10 @@ class NodeProcess:
             text=True,
             cwd=Path(__file__).parents[1],
         )
-        assert self._process.stdout is not None
+        output = cast(IO[str], self._process.stdout)
         shown = ""
         while not shown.endswith("\n}\n"):
-            line = self._process.stdout.readline()
+            line = output.readline()
             if not line:
                 raise RuntimeError(f"the node ended after {shown!r}")
             shown += line

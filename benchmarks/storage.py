@@ -159,7 +159,7 @@ def portal(folder: Path) -> Iterator[str]:
         text=True,
     )
     try:
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdout is not None
         yield process.stdout.readline().strip()
     finally:
         process.communicate("", timeout=30)

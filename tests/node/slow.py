@@ -7,7 +7,7 @@ import json
 import socket
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -30,6 +30,8 @@ class SlowSocket:
         self.connection = connection
         self._protocol = ClientProtocol(parse_uri(url), max_size=None)
         self._texts: deque[str] = deque()
+        self.pongs = 0
+        """Pings that were answered."""
 
     async def open(self) -> None:
         self._protocol.send_request(self._protocol.connect())
@@ -46,15 +48,11 @@ class SlowSocket:
             await self._read()
         return cast(Frame, json.loads(self._texts.popleft()))
 
-    def flood(self, most_bytes: int) -> int:
-        """Sends pings without reading until nothing more can be sent. Returns the bytes."""
+    async def flood(self, pings: int) -> None:
+        """Pings of the WebSocket itself, without reading."""
         self._protocol.send_ping(b"x" * 100)
         ping = b"".join(self._protocol.data_to_send())
-        sent = 0
-        with suppress(BlockingIOError):
-            while sent < most_bytes:
-                sent += self.connection.send(ping)
-        return sent
+        await asyncio.get_running_loop().sock_sendall(self.connection, ping * pings)
 
     async def _read(self) -> None:
         data = await asyncio.get_running_loop().sock_recv(self.connection, 4096)
@@ -62,8 +60,10 @@ class SlowSocket:
             raise ConnectionError("the server closed the connection")
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
-            if isinstance(event, SocketFrame) and event.opcode is Opcode.TEXT:
-                self._texts.append(bytes(event.data).decode())
+            if isinstance(event, SocketFrame):
+                self.pongs += event.opcode is Opcode.PONG
+                if event.opcode is Opcode.TEXT:
+                    self._texts.append(bytes(event.data).decode())
         await self._flush()
 
     async def _flush(self) -> None:

@@ -118,6 +118,28 @@ async def test_a_client_that_stays_away_has_its_checkpoint_cut(nodes: NodeWorld)
         assert session.tokens == 130
 
 
+async def test_a_client_that_goes_in_mid_answer_pays_for_what_it_was_sent(
+    nodes: NodeWorld,
+) -> None:
+    async with nodes.node() as node, nodes.client() as client:
+        session = await nodes.open(client)
+        await session.connect()
+        answer = await session.ask(LONG, max_tokens=900, sampling=GREEDY)
+        pieces = aiter(answer)
+        for _ in range(105):
+            await anext(pieces)
+        await session.close()
+
+        async def cut() -> bool:
+            return len((await kept(node, session)).checkpoints) == 1
+
+        await until(cut)
+        found = await kept(node, session)
+        counted = sum(one.entry.billed for one in found.entries)
+        assert 105 <= counted < 900
+        assert await require_joined(node, session.id) == counted
+
+
 async def _forgotten(node: Node) -> bool:
     return len(node.sessions) == 0
 
