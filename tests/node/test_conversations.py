@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from platformless.chain.devchain.accounts import dev_account
 from platformless.client import ClientSession, HostRefused
 from platformless.client.errors import ConnectionProblem
 from platformless.client.requests import Sampling
@@ -20,14 +21,17 @@ from platformless.protocol.prompt import Prompt
 from platformless.protocol.transcript import Kind, Sampler, State, Tokens
 from platformless.protocol.update import TranscriptUpdate
 
-from .world import NodeWorld
+from .served import Served
+from .served import served as served
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GREEDY = Sampling(temperature=0.0)
 
 
-async def test_a_conversation_is_streamed_verified_and_kept(nodes: NodeWorld) -> None:
-    async with nodes.node() as node, nodes.client() as client:
-        session = await nodes.open(client)
+async def test_a_conversation_is_streamed_verified_and_kept(served: Served) -> None:
+    async with served.nodes.client() as client:
+        session = await served.nodes.open(client)
         async with session:
             first = await session.ask("What is a lighthouse?", max_tokens=30)
             pieces = [piece async for piece in first]
@@ -37,16 +41,16 @@ async def test_a_conversation_is_streamed_verified_and_kept(nodes: NodeWorld) ->
             second = await session.ask("And who keeps it?", max_tokens=30)
             assert await second.text()
             assert session.tokens == first.report.tokens + second.report.tokens
-        kept = await node.ledger.session(session.id)
+        kept = await served.node.ledger.session(session.id)
         assert kept is not None
         assert tuple(one.entry for one in kept.entries) == session.history
         assert [one.entry.kind for one in kept.entries] == [Kind.PROMPT, Kind.COMPLETION] * 2
         assert len(kept.acknowledgements) == 2
 
 
-async def test_the_model_sees_what_was_said_before(nodes: NodeWorld) -> None:
-    async with nodes.node() as node, nodes.client() as client:
-        async with await nodes.open(client) as session:
+async def test_the_model_sees_what_was_said_before(served: Served) -> None:
+    async with served.nodes.client() as client:
+        async with await served.nodes.open(client) as session:
             await (await session.ask("My name is Ada.", max_tokens=12, sampling=GREEDY)).text()
             await (await session.ask("I am 36.", max_tokens=12, sampling=GREEDY)).text()
             answer = await session.ask("What is my name?", max_tokens=30, sampling=GREEDY)
@@ -56,14 +60,14 @@ async def test_the_model_sees_what_was_said_before(nodes: NodeWorld) -> None:
             assert usage.prompt_tokens == sum(len(one.tokens) for one in session.history[:5])
             prompts = [one for one in session.history if one.kind is Kind.PROMPT]
             assert [Prompt.read(one.text).continues for one in prompts] == [False, True, True]
-        assert node.sessions.answering == 0
+        assert served.node.sessions.answering == 0
 
 
-async def test_every_token_is_drawn_with_the_sessions_seed_at_its_place(nodes: NodeWorld) -> None:
+async def test_every_token_is_drawn_with_the_sessions_seed_at_its_place(served: Served) -> None:
     """Who has the model and the transcript, and decodes as the node did, draws the same again."""
     sampling = Sampling(temperature=1.0, top_k=50, top_p=0.9, min_p=0.02, repeat_penalty=1.1)
-    async with nodes.node() as node, nodes.client() as client:
-        async with await nodes.open(client) as session:
+    async with served.nodes.client() as client:
+        async with await served.nodes.open(client) as session:
             for question in ("Name a city.", "Name another."):
                 await (await session.ask(question, max_tokens=25, sampling=sampling)).text()
             header = session.transcript.header
@@ -81,7 +85,7 @@ async def test_every_token_is_drawn_with_the_sessions_seed_at_its_place(nodes: N
                         conversation="again",
                         first_position=drawn,
                     )
-                    async with node.engine.generate(request) as again:
+                    async with served.node.engine.generate(request) as again:
                         steps = [step async for step in again]
                     tokens = [one.token for one in steps if isinstance(one, GeneratedToken)]
                     assert tuple(tokens) == entry.tokens
@@ -89,9 +93,9 @@ async def test_every_token_is_drawn_with_the_sessions_seed_at_its_place(nodes: N
                 context += entry.tokens
 
 
-async def test_a_new_context_forgets(nodes: NodeWorld) -> None:
-    async with nodes.node(), nodes.client() as client:
-        async with await nodes.open(client) as session:
+async def test_a_new_context_forgets(served: Served) -> None:
+    async with served.nodes.client() as client:
+        async with await served.nodes.open(client) as session:
             first = await session.ask("Count to five.", max_tokens=20, sampling=GREEDY)
             text = await first.text()
             await (await session.ask("And back.", max_tokens=20, sampling=GREEDY)).text()
@@ -101,19 +105,19 @@ async def test_a_new_context_forgets(nodes: NodeWorld) -> None:
             assert await again.text() == text
 
 
-async def test_greedy_answers_are_the_same_in_every_session(nodes: NodeWorld) -> None:
+async def test_greedy_answers_are_the_same_in_every_session(served: Served) -> None:
     texts = []
-    async with nodes.node(), nodes.client() as client:
+    async with served.nodes.client() as client:
         for _ in range(2):
-            async with await nodes.open(client) as session:
+            async with await served.nodes.open(client) as session:
                 answer = await session.ask("Name three trees.", max_tokens=25, sampling=GREEDY)
                 texts.append(await answer.text())
     assert texts[0] == texts[1]
 
 
-async def test_an_answer_stops_at_a_stop_string(nodes: NodeWorld) -> None:
-    async with nodes.node(), nodes.client() as client:
-        async with await nodes.open(client) as session:
+async def test_an_answer_stops_at_a_stop_string(served: Served) -> None:
+    async with served.nodes.client() as client:
+        async with await served.nodes.open(client) as session:
             whole = await session.ask("Count from 1 to 9.", max_tokens=40, sampling=GREEDY)
             stop = (await whole.text())[5:7]
             cut = await session.ask(
@@ -126,9 +130,9 @@ async def test_an_answer_stops_at_a_stop_string(nodes: NodeWorld) -> None:
             assert cut.report.tokens < whole.report.tokens
 
 
-async def test_a_cancelled_answer_counts_what_was_sent(nodes: NodeWorld) -> None:
-    async with nodes.node(), nodes.client() as client:
-        async with await nodes.open(client) as session:
+async def test_a_cancelled_answer_counts_what_was_sent(served: Served) -> None:
+    async with served.nodes.client() as client:
+        async with await served.nodes.open(client) as session:
             answer = await session.ask("Write a long story.", max_tokens=500)
             pieces = aiter(answer)
             for _ in range(5):
@@ -149,7 +153,7 @@ async def silent(node: Node) -> None:
 
 @pytest.mark.parametrize("abruptly", [False, True])
 async def test_a_conversation_goes_on_after_its_connection_broke(
-    nodes: NodeWorld, monkeypatch: pytest.MonkeyPatch, abruptly: bool
+    served: Served, monkeypatch: pytest.MonkeyPatch, abruptly: bool
 ) -> None:
     sent, piece = 0, EncryptedStream.piece
 
@@ -159,8 +163,8 @@ async def test_a_conversation_goes_on_after_its_connection_broke(
         sent += tokens
 
     monkeypatch.setattr(EncryptedStream, "piece", counted)
-    async with nodes.node() as node, nodes.client() as client:
-        session = await nodes.open(client)
+    async with served.nodes.client() as client:
+        session = await served.nodes.open(client)
         await session.connect()
         answer = await session.ask("Write a long story.", max_tokens=300)
         pieces = aiter(answer)
@@ -171,8 +175,8 @@ async def test_a_conversation_goes_on_after_its_connection_broke(
                 await answer.text()
             received = answer.received
         await session.close()  # in mid-answer
-        await silent(node)
-        kept = await node.ledger.session(session.id)
+        await silent(served.node)
+        kept = await served.node.ledger.session(session.id)
         assert kept is not None
         assert sum(one.entry.billed for one in kept.entries) == sent
         assert kept.streamed == ()
@@ -191,15 +195,15 @@ def cut_off(session: ClientSession) -> None:
     plug.shutdown(socket.SHUT_RDWR)
 
 
-async def test_a_conversation_that_fills_the_context_is_told_so(nodes: NodeWorld) -> None:
-    async with nodes.node() as node, nodes.client() as client:
-        async with await nodes.open(client) as session:
+async def test_a_conversation_that_fills_the_context_is_told_so(served: Served) -> None:
+    async with served.nodes.client() as client:
+        async with await served.nodes.open(client) as session:
             await (await session.ask("Hello.", max_tokens=5)).text()
             with pytest.raises(HostRefused) as refused:
                 await (await session.ask("word " * 1500)).text()
             assert refused.value.wire_code == "TOKEN_LIMIT_EXCEEDED"
             assert await (await session.ask("Hello?", max_tokens=5)).text()
-        async with nodes.wire(node, await nodes.world.open_session()) as wire:
+        async with served.wire() as wire:
             await wire.begin()
             refusal = await wire.ask(wire.prompt("word " * 1500), "error")
             assert refusal["context_window_size"] == 1024
@@ -207,8 +211,8 @@ async def test_a_conversation_that_fills_the_context_is_told_so(nodes: NodeWorld
             assert (await wire.next("stream_end"))["reason"] == "error"
 
 
-async def test_an_ended_session_takes_no_more_prompts(nodes: NodeWorld) -> None:
-    async with nodes.node() as node, nodes.wire(node, await nodes.world.open_session()) as wire:
+async def test_an_ended_session_takes_no_more_prompts(served: Served) -> None:
+    async with served.wire() as wire:
         assert await wire.answer()
         ended = await wire.ask({"type": "session_end"}, "session_ended", "error")
         assert ended["type"] == "session_ended"
@@ -218,9 +222,9 @@ async def test_an_ended_session_takes_no_more_prompts(nodes: NodeWorld) -> None:
         assert (await wire.begin())["code"] == "SESSION_ENDED"
 
 
-async def test_only_the_clients_own_word_about_what_was_is_kept(nodes: NodeWorld) -> None:
-    world, session_id = nodes.world, await nodes.world.open_session()
-    async with nodes.node() as node, nodes.wire(node, session_id) as wire:
+async def test_only_the_clients_own_word_about_what_was_is_kept(served: Served) -> None:
+    network = served.nodes.world.network
+    async with served.wire() as wire:
         await wire.begin()
         await wire.send(wire.prompt())
         end = (await wire.streamed()).end
@@ -230,13 +234,13 @@ async def test_only_the_clients_own_word_about_what_was_is_kept(nodes: NodeWorld
             name: str, tokens: int = update.tokens, state: StateDigest = update.state
         ) -> dict[str, Any]:
             what = Acknowledged(
-                world.network.chain_id,
-                world.network.marketplace,
-                session_id,
+                network.chain_id,
+                network.marketplace,
+                wire.session_id,
                 Tokens(tokens),
                 state,
             )
-            signature = what.sign(bytes(world.account(name).key))
+            signature = what.sign(bytes(dev_account(name).key))
             frame = {
                 "type": "acknowledge",
                 "tokens": tokens,
@@ -254,31 +258,15 @@ async def test_only_the_clients_own_word_about_what_was_is_kept(nodes: NodeWorld
             await acknowledge("client", 0, before.append(update.header, update.entries[0]).digest),
         ):
             assert refused["code"] == "ACKNOWLEDGEMENT_REFUSED"
-        assert await node.ledger.acknowledgement(session_id, update.state) is None
+        assert await served.node.ledger.acknowledgement(wire.session_id, update.state) is None
         for _ in range(2):  # saying it again changes nothing
             assert (await acknowledge("client"))["type"] == "acknowledged"
-        assert await node.ledger.acknowledgement(session_id, update.state) is not None
+        assert await served.node.ledger.acknowledgement(wire.session_id, update.state) is not None
 
 
-async def test_a_node_that_starts_again_knows_whose_a_session_is(nodes: NodeWorld) -> None:
-    async with nodes.client() as client:
-        async with nodes.node():
-            async with await nodes.open(client) as session:
-                await (await session.ask("Hello.", max_tokens=5)).text()
-                before = session.transcript.state
-        async with nodes.node() as node:
-            async with nodes.wire(node, session.id, b"\x66" * 32) as stranger:
-                assert (await stranger.begin())["code"] == "SESSION_NOT_YOURS"
-            session = await client.resume(session.id)
-            async with session:
-                assert session.transcript.state == before
-                await (await session.ask("And?", max_tokens=5)).text()
-                assert len(session.turns) == 2
-
-
-async def test_several_sessions_stream_at_once(nodes: NodeWorld) -> None:
-    async with nodes.node() as node, nodes.client() as client:
-        sessions = [await nodes.open(client) for _ in range(3)]
+async def test_several_sessions_stream_at_once(served: Served) -> None:
+    async with served.nodes.client() as client:
+        sessions = [await served.nodes.open(client) for _ in range(3)]
         for session in sessions:
             await session.connect()
 
@@ -288,7 +276,7 @@ async def test_several_sessions_stream_at_once(nodes: NodeWorld) -> None:
 
         asking = [asyncio.create_task(ask(number)) for number in range(3)]
         async with asyncio.timeout(20):
-            while node.engine.running < 3:
+            while served.node.engine.running < 3:
                 await asyncio.sleep(0.005)
         assert all(await asyncio.gather(*asking))
         for session in sessions:

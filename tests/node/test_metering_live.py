@@ -4,7 +4,9 @@ never more."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,16 +15,34 @@ from platformless.client import AnswerFailed, ClientSession, HostRefused
 from platformless.client.requests import Sampling
 from platformless.node.running import Node
 from platformless.node.sessions.keeping import LOSS_TOKENS
+from platformless.node.sessions.rules import SessionRules
 from platformless.protocol.delta import merge
 from platformless.protocol.transcript import Kind
 from platformless.prover.ledger.errors import LedgerUnavailable
 from platformless.prover.ledger.ledger import Ledger
 from platformless.prover.ledger.values import Changes, KeptSession
 
-from .world import QUICK, NodeWorld, changed
+from .served import Served
+from .served import served as served
+from .world import QUICK, changed
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LONG = "Write a very long story about the sea, with many chapters."
 GREEDY = Sampling(temperature=0.0)
+
+
+@asynccontextmanager
+async def own_node(
+    served: Served, folder: Path, rules: SessionRules = QUICK, **changes: object
+) -> AsyncIterator[Node]:
+    """A node of the test's own, where its clients find it."""
+    try:
+        async with served.other(folder, rules, **changes) as node:
+            yield node
+    finally:
+        served.nodes.ahead_seconds = 0
+        await served.nodes.announce(served.url)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -52,9 +72,10 @@ async def require_joined(node: Node, session_id: int) -> int:
     return tokens
 
 
-async def test_a_long_answer_is_cut_within(nodes: NodeWorld) -> None:
-    async with nodes.node(checkpoint_tokens=100) as node, nodes.client() as client:
-        async with await nodes.open(client) as session:
+async def test_a_long_answer_is_cut_within(served: Served, tmp_path: Path) -> None:
+    own = own_node(served, tmp_path, checkpoint_tokens=100)
+    async with own as node, served.nodes.client() as client:
+        async with await served.nodes.open(client) as session:
             answer = await session.ask(LONG, max_tokens=250, sampling=GREEDY)
             text = await answer.text()
             assert answer.report.tokens == 250
@@ -72,8 +93,9 @@ async def test_a_long_answer_is_cut_within(nodes: NodeWorld) -> None:
             assert text.startswith(told[1].content)
 
 
-async def test_an_ended_session_claims_what_the_contract_takes(nodes: NodeWorld) -> None:
-    async with nodes.node() as node, nodes.client() as client:
+async def test_an_ended_session_claims_what_the_contract_takes(served: Served) -> None:
+    node, nodes = served.node, served.nodes
+    async with nodes.client() as client:
         session = await nodes.open(client)
         await session.connect()
         await (await session.ask(LONG, max_tokens=120, sampling=GREEDY)).text()
@@ -88,9 +110,10 @@ async def test_an_ended_session_claims_what_the_contract_takes(nodes: NodeWorld)
 
 
 async def test_too_few_tokens_end_unclaimed(
-    nodes: NodeWorld, caplog: pytest.LogCaptureFixture
+    served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with nodes.node() as node, nodes.client() as client:
+    node, nodes = served.node, served.nodes
+    async with nodes.client() as client:
         session = await nodes.open(client)
         await session.connect()
         await (await session.ask(LONG, max_tokens=20, sampling=GREEDY)).text()
@@ -101,8 +124,9 @@ async def test_too_few_tokens_end_unclaimed(
         assert "20 tokens unclaimed" in caplog.text
 
 
-async def test_a_client_that_stays_away_has_its_checkpoint_cut(nodes: NodeWorld) -> None:
-    async with nodes.node() as node, nodes.client() as client:
+async def test_a_client_that_stays_away_has_its_checkpoint_cut(served: Served) -> None:
+    node, nodes = served.node, served.nodes
+    async with nodes.client() as client:
         session = await nodes.open(client)
         async with session:
             await (await session.ask(LONG, max_tokens=110, sampling=GREEDY)).text()
@@ -118,10 +142,9 @@ async def test_a_client_that_stays_away_has_its_checkpoint_cut(nodes: NodeWorld)
         assert session.tokens == 130
 
 
-async def test_a_client_that_goes_in_mid_answer_pays_for_what_it_was_sent(
-    nodes: NodeWorld,
-) -> None:
-    async with nodes.node() as node, nodes.client() as client:
+async def test_a_client_that_goes_in_mid_answer_pays_for_what_it_was_sent(served: Served) -> None:
+    node, nodes = served.node, served.nodes
+    async with nodes.client() as client:
         session = await nodes.open(client)
         await session.connect()
         answer = await session.ask(LONG, max_tokens=900, sampling=GREEDY)
@@ -144,9 +167,12 @@ async def _forgotten(node: Node) -> bool:
     return len(node.sessions) == 0
 
 
-async def test_a_checkpoint_is_cut_before_its_proof_would_be_late(nodes: NodeWorld) -> None:
+async def test_a_checkpoint_is_cut_before_its_proof_would_be_late(
+    served: Served, tmp_path: Path
+) -> None:
     rules = changed(QUICK, grace_seconds=3600, proof_margin_seconds=3600)
-    async with nodes.node(rules) as node, nodes.client() as client:
+    nodes = served.nodes
+    async with own_node(served, tmp_path, rules) as node, nodes.client() as client:
         # Half of its timeout is the most that the margin may be.
         session = await nodes.open(client, proof_timeout_seconds=60)
         async with session:
@@ -160,24 +186,34 @@ async def test_a_checkpoint_is_cut_before_its_proof_would_be_late(nodes: NodeWor
             await until(cut)
 
 
-async def test_a_node_that_stops_cuts_and_goes_on_after_it(nodes: NodeWorld) -> None:
+async def test_a_node_that_starts_again_goes_on_with_what_it_cut(
+    served: Served, tmp_path: Path
+) -> None:
+    nodes = served.nodes
     async with nodes.client() as client:
-        async with nodes.node() as node:
+        async with own_node(served, tmp_path):
             session = await nodes.open(client)
             await session.connect()
             await (await session.ask(LONG, max_tokens=110, sampling=GREEDY)).text()
-        async with nodes.node() as node:
+        state = session.transcript.state
+        async with own_node(served, tmp_path) as node:
             found = await kept(node, session)
             assert [one.tokens_after for one in found.checkpoints] == [110]
+            async with nodes.wire(node, session.id, b"\x66" * 32) as stranger:
+                assert (await stranger.begin())["code"] == "SESSION_NOT_YOURS"
             session = await client.resume(session.id)
             async with session:
+                assert session.transcript.state == state
                 await (await session.ask("Go on.", max_tokens=20, sampling=GREEDY)).text()
                 assert session.tokens == 130
+                assert len(session.turns) == 2
 
 
-async def test_an_answer_that_the_node_stops_counts_as_far_as_it_went(nodes: NodeWorld) -> None:
-    async with nodes.client() as client, nodes.node() as node:
-        session = await nodes.open(client)
+async def test_an_answer_that_the_node_stops_counts_as_far_as_it_went(
+    served: Served, tmp_path: Path
+) -> None:
+    async with served.nodes.client() as client, own_node(served, tmp_path) as node:
+        session = await served.nodes.open(client)
         await session.connect()
         answer = await session.ask(LONG, max_tokens=900, sampling=GREEDY)
         await anext(aiter(answer))
@@ -192,7 +228,7 @@ async def test_an_answer_that_the_node_stops_counts_as_far_as_it_went(nodes: Nod
 
 @pytest.mark.parametrize("made", [False, True])
 async def test_a_session_whose_ledger_failed_goes_on_with_what_was_kept(
-    nodes: NodeWorld, monkeypatch: pytest.MonkeyPatch, made: bool
+    served: Served, monkeypatch: pytest.MonkeyPatch, made: bool
 ) -> None:
     """Whether a change that failed was made is not known: the session is read anew."""
     append, failures = Ledger.append, 0
@@ -208,7 +244,8 @@ async def test_a_session_whose_ledger_failed_goes_on_with_what_was_kept(
             await append(ledger, session_id, changes)
         raise LedgerUnavailable("the disk is gone")
 
-    async with nodes.node() as node, nodes.client() as client:
+    node, nodes = served.node, served.nodes
+    async with nodes.client() as client:
         async with await nodes.open(client) as session:
             first = await session.ask("Hello.", max_tokens=5)
             await first.text()
@@ -227,11 +264,12 @@ async def test_a_session_whose_ledger_failed_goes_on_with_what_was_kept(
             )
 
 
-async def test_streaming_stops_when_the_deposit_is_used_up(nodes: NodeWorld) -> None:
-    world = nodes.world
+async def test_streaming_stops_when_the_deposit_is_used_up(served: Served) -> None:
+    world = served.nodes.world
     dear = Price(5_000_000, world.network.usdc)  # half an USDC pays for 100 tokens
     session_id = await world.open_session(price=dear)
-    async with nodes.node() as node, nodes.client() as client:
+    node, nodes = served.node, served.nodes
+    async with nodes.client() as client:
         async with await client.resume(session_id) as session:
             assert session.tokens_left == 100
             answer = await session.ask(LONG, max_tokens=200, sampling=GREEDY)
