@@ -1,26 +1,28 @@
-"""A node in a process of its own, to be killed: `python -m tests.node.node_process ENV.json`.
-
-Prints its URL when it serves. The environment is in the file."""
+"""A node in a process of its own, to be killed. Such processes are forked from one that has
+everything imported (`processes`)."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-from pathlib import Path
+import multiprocessing
+from multiprocessing.connection import Connection
 
 from platformless.node.running import Node
 from platformless.node.settings import load_settings
 
 from .world import QUICK
 
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload([__name__])
 
-async def main(environment: dict[str, str]) -> None:
+
+def run_node(environment: dict[str, str], address: Connection) -> None:
+    """Runs for ever; sends its URL when it serves."""
+    asyncio.run(_run(environment, address))
+
+
+async def _run(environment: dict[str, str], address: Connection) -> None:
     settings, network = load_settings(environment, env_file=None)
     async with Node(settings, network, QUICK) as node:
-        print(node.report.url, flush=True)
+        address.send(node.report.url)
         await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(json.loads(Path(sys.argv[1]).read_text())))
