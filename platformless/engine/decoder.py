@@ -81,6 +81,9 @@ class Decoder:
         self._admit()
         ready = [one for one in self._streaming if one.generation.paused_since is None]
         if ready:
+            # llama.cpp decodes together what has rising, adjoining sequence numbers; it cuts the
+            # rest into calls of their own.
+            ready.sort(key=lambda one: one.slot.number)
             self._step(ready)
             self._exchange.feed()
         if self._reading:
