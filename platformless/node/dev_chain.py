@@ -37,7 +37,7 @@ async def _run(output: Output, request: DevChainRequest) -> None:
     settings = DevChainSettings(port=request.port, block_seconds=request.block_seconds)
     with await start_dev_chain(settings) as chain:
         if request.env_file is not None:
-            write_file(request.env_file, env_text(chain).encode())
+            write_file(request.env_file, env_text(chain).encode(), mode=0o600)
         if output.as_json:
             output.json("running", chain=describe(chain))
         else:

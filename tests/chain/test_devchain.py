@@ -87,6 +87,7 @@ async def test_the_command_shows_a_table_and_writes_the_environment(tmp_path: Pa
     os.kill(command.pid, signal.SIGINT)
     assert command.wait(timeout=10) == 0
     assert all(name in shown for name in (*NAMES, "JobMarketplace", "model id", "# .env"))
+    assert env_file.stat().st_mode & 0o777 == 0o600  # it holds a key
     written = env_file.read_text()
     assert written in shown
     assert "HOST_PRIVATE_KEY=0x" in written
