@@ -46,7 +46,7 @@ async def javascript(served: Served, session_id: int, *questions: str, **more: o
         stderr=pipe,
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             out, err = await process.communicate(json.dumps(command).encode())
     finally:
         if process.returncode is None:

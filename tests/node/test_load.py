@@ -24,7 +24,7 @@ IDLE_SESSIONS = 4
 LONG = "Write a long story about the sea."
 SMALL_BUFFER = 4 << 10
 PINGS = 20_000
-SECONDS = 20.0
+SECONDS = 60.0
 GREEDY = Sampling(temperature=0)
 
 

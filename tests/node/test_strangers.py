@@ -236,7 +236,7 @@ async def test_a_key_whose_time_is_over_is_not_used(served: Served, tmp_path: Pa
         served.wire(node=node) as client,
     ):
         await client.begin()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(node.sessions.admission.keys):
                 await asyncio.sleep(0.01)
         reply = await client.ask(client.prompt(), "error")

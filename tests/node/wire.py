@@ -15,7 +15,7 @@ import aiohttp
 from platformless.protocol.envelope import Encrypted, open_message, seal_init, seal_message
 from platformless.protocol.secrecy import PublicKeyBytes
 
-SECONDS = 30.0
+SECONDS = 60.0
 Frame = dict[str, Any]
 
 

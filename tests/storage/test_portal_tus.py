@@ -203,6 +203,7 @@ async def test_announced_bytes_count_against_the_quota(tmp_path: Path) -> None:
 @settings(
     max_examples=15,
     deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 async def test_an_upload_goes_on_after_a_cut_at_any_byte(
