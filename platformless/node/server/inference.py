@@ -190,12 +190,7 @@ class _Asked:
             session_id=str(self.session.id),
             session_token=self.token,
             chain_id=admitted.chain_id,
-            usage=Usage(
-                end.prompt_tokens,
-                end.completion_tokens,
-                end.prompt_tokens + end.completion_tokens,
-                end.context_size,
-            ),
+            usage=end.usage,
             transcript=end.update.document(),
         )
 

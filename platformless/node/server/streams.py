@@ -28,7 +28,6 @@ from ...protocol.replies import (
     SealedPayload,
     StreamChunk,
     StreamEnd,
-    Usage,
 )
 from ...protocol.secrecy import NONCE_BYTES
 from ..sessions.answering import AnswerEnd
@@ -78,12 +77,7 @@ class Stream(ABC):
             reason=end.reason,
             tokens_used=end.completion_tokens,
             finish_reason=end.finish.value,
-            usage=Usage(
-                end.prompt_tokens,
-                end.completion_tokens,
-                end.prompt_tokens + end.completion_tokens,
-                end.context_size,
-            ),
+            usage=end.usage,
             duration_ms=end.milliseconds,
             message=end.message,
             **transcript,  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from ...engine.request import FinishReason
 from ...protocol.errors import ProtocolError
 from ...protocol.frames import PromptRequest
+from ...protocol.replies import Usage
 from ...protocol.seed import SeedPart
 from ...protocol.transcript import Sampler
 from ...protocol.update import TranscriptUpdate
@@ -48,6 +49,16 @@ class AnswerEnd:
     context_size: int
     milliseconds: int
     update: TranscriptUpdate
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens as clients are told them."""
+        return Usage(
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.prompt_tokens + self.completion_tokens,
+            self.context_size,
+        )
 
 
 def sampler_of(request: PromptRequest) -> Sampler:
