@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _LOG_LINES = 20
@@ -21,12 +21,19 @@ class Child:
     start it from a thread that lives as long as the program. Its output is read, and the last
     lines are kept.
 
+    Args:
+        on_line: Called with each line, from a thread of its own; must not raise.
+
     Raises:
         OSError: when the program does not start.
     """
 
     def __init__(
-        self, command: Sequence[str], *, environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        on_line: Callable[[str], None] | None = None,
     ) -> None:
         parent = os.getpid()
 
@@ -46,6 +53,7 @@ class Child:
             process_group=0,
             preexec_fn=end_with_parent,
         )
+        self._on_line = on_line
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
         self._seen = threading.Condition()
         self._ended = False
@@ -76,6 +84,19 @@ class Child:
             self._seen.wait_for(lambda: found() or self._ended, timeout=seconds)
             return found()
 
+    def terminate(self) -> None:
+        """Asks the process to end (SIGTERM); its group is not told."""
+        if self._process.returncode is None:  # not waited for yet: its number is still its own
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGTERM)
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status; None when it still runs after `seconds`."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
     def kill(self) -> None:
         """Ends the process and its group, and waits for it."""
         with contextlib.suppress(ProcessLookupError):
@@ -86,9 +107,12 @@ class Child:
     def _read(self) -> None:
         if self._process.stdout is not None:
             for line in self._process.stdout:
+                text = line.rstrip()
                 with self._seen:
-                    self._lines.append(line.rstrip())
+                    self._lines.append(text)
                     self._seen.notify_all()
+                if self._on_line is not None:
+                    self._on_line(text)
         with self._seen:
             self._ended = True
             self._seen.notify_all()

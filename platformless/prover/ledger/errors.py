@@ -6,7 +6,11 @@ LedgerError                 LED-000
 ├── NotInLedger             LED-003   a session or a checkpoint that was never written
 ├── LedgerSealBroken        LED-004   a row that the key does not open: another key, or altered
 ├── LedgerDamaged           LED-005   rows that do not add up
-└── LedgerKeyRefused        LED-006   a key that cannot be used
+├── LedgerKeyRefused        LED-006   a key that cannot be used
+├── LeaseLost               LED-008   somebody else works on the job, or it is over
+├── TransitionRefused       LED-009   a job's state that does not follow the one it has
+├── JobUnknown              LED-010   no job has this id
+└── JobGivenUp              LED-011   a job that was begun too often and never finished
 """
 
 from __future__ import annotations
@@ -50,3 +54,23 @@ class LedgerDamaged(LedgerError):
 
 class LedgerKeyRefused(LedgerError):
     code = "LED-006"
+
+
+class LeaseLost(LedgerError):
+    """Nothing was changed; what was done for the job is to be thrown away."""
+
+    code = "LED-008"
+
+
+class TransitionRefused(LedgerError):
+    code = "LED-009"
+
+
+class JobUnknown(LedgerError):
+    code = "LED-010"
+    advice = "`fabstir-llm-node jobs` lists the jobs of this chain"
+
+
+class JobGivenUp(LedgerError):
+    code = "LED-011"
+    advice = "find out what ends the worker, then `fabstir-llm-node jobs retry`"

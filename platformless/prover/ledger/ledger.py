@@ -17,10 +17,11 @@ from ...protocol.errors import ProtocolError
 from ...protocol.window import Window
 from . import reading
 from .database import Database
+from .jobs import Jobs, clock_ms
 from .reading import SessionReader
 from .sealed import Sealer
 from .settings import LedgerSettings
-from .values import Binding, Changes, KeptSession
+from .values import Binding, Changes, KeptCheckpoint, KeptSession
 from .writer import GroupWriter
 from .writing import SessionWriter
 
@@ -31,22 +32,30 @@ class Ledger(AsyncClosing):
     """The sessions of one chain. Every method raises `LedgerUnavailable` when the database cannot
     be used; those that read a session, `LedgerSealBroken` and `LedgerDamaged`."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(
+        self, database: Database, sealer: Sealer, clock_ms: Callable[[], int] = clock_ms
+    ) -> None:
         """For `open`."""
         self._database = database
         self._sealer = sealer
+        self._clock_ms = clock_ms
         self._writer = GroupWriter(database)
+        self.jobs = Jobs(database, self._writer, sealer.chain, clock_ms)
+        """What is to be done about the sessions, and how far it is."""
 
     @classmethod
-    async def open(cls, settings: LedgerSettings) -> Self:
+    async def open(cls, settings: LedgerSettings, clock_ms: Callable[[], int] = clock_ms) -> Self:
         """Opens a ledger; makes its folder and tables when there are none.
+
+        Args:
+            clock_ms: Unix time in milliseconds, for tests.
 
         Raises:
             LedgerUnavailable: when the database cannot be opened.
             LedgerSealBroken: when its sessions were sealed with another key.
         """
         sealer = Sealer(settings.key, settings.chain)
-        return cls(await asyncio.to_thread(_opened, settings.url, sealer), sealer)
+        return cls(await asyncio.to_thread(_opened, settings.url, sealer), sealer, clock_ms)
 
     async def close(self) -> None:
         """Makes the changes that were asked for, then closes the database."""
@@ -89,6 +98,25 @@ class Ledger(AsyncClosing):
 
         return await asyncio.to_thread(ask)
 
+    async def checkpoint(self, session_id: int, number: int) -> KeptCheckpoint:
+        """Raises:
+        NotInLedger: when there is no such checkpoint.
+        """
+        return await self._read(session_id, lambda session: session.checkpoint(number))
+
+    async def erase_settled(self, before_ms: int) -> int:
+        """Deletes what was said in sessions that were settled before a time, all of whose tokens
+        are confirmed; returns how many sessions. What was paid, and for which proofs, stays."""
+
+        def find() -> list[int]:
+            with self._database.read() as connection:
+                return reading.settled_sessions(connection, self._sealer.chain, before_ms)
+
+        found = await asyncio.to_thread(find)
+        for session_id in found:
+            await self._write(session_id, SessionWriter.erase)
+        return len(found)
+
     async def window(self, session_id: int, number: int) -> Window:
         """The window of a checkpoint: what its proof is made from.
 
@@ -106,7 +134,9 @@ class Ledger(AsyncClosing):
 
     async def _write(self, session_id: int, change: Callable[[SessionWriter], _Answer]) -> _Answer:
         return await self._writer.write(
-            lambda connection: change(SessionWriter(connection, self._sealer, session_id))
+            lambda connection: change(
+                SessionWriter(connection, self._sealer, session_id, self._clock_ms())
+            )
         )
 
     async def _read(self, session_id: int, ask: Callable[[SessionReader], _Answer]) -> _Answer:

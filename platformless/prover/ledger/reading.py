@@ -16,6 +16,8 @@ from ...protocol.window import Window
 from . import tables
 from .contents import CheckpointContent, EntryContent, StartContent, StreamedContent
 from .errors import LedgerDamaged, LedgerSealBroken, NotInLedger
+from .job_states import JobKind, JobState
+from .job_tables import jobs
 from .sealed import Sealer
 from .values import (
     Binding,
@@ -72,6 +74,15 @@ class SessionReader:
             ended=row.ended,
         )
 
+    def checkpoint(self, number: int) -> KeptCheckpoint:
+        """Raises:
+        NotInLedger: when there is no such checkpoint.
+        """
+        row = self._ask(tables.CHECKPOINT, this_number=number).first()
+        if row is None:
+            raise NotInLedger(f"session {self._session_id} has no checkpoint {number}")
+        return self._checkpoint(row)
+
     def window(self, number: int) -> Window:
         """The window of a checkpoint, rebuilt from the entries.
 
@@ -79,11 +90,10 @@ class SessionReader:
             NotInLedger: when there is no such session or checkpoint.
             LedgerDamaged: when the entries do not give what the checkpoint says.
         """
+        checkpoint = self.checkpoint(number)
         row = self._ask(tables.SESSION).first()
-        cut = self._ask(tables.CHECKPOINT, this_number=number).first()
-        if row is None or cut is None:
-            raise NotInLedger(f"session {self._session_id} has no checkpoint {number}")
-        checkpoint = self._checkpoint(cut)
+        if row is None:
+            raise NotInLedger(f"session {self._session_id} is not in the ledger")
         entries = self._entries(tables.ENTRIES_BELOW, this_end=checkpoint.end_entry)
         header = self._start(row).header
         written = [kept.entry for kept in entries]
@@ -135,6 +145,26 @@ def open_sessions(connection: sa.Connection, chain: str) -> list[int]:
     """Sessions that started and did not end."""
     rows = connection.execute(tables.OPEN_SESSIONS, {"this_chain": chain})
     return sorted(int(row.session_id) for row in rows)
+
+
+def settled_sessions(connection: sa.Connection, chain: str, before_ms: int) -> list[int]:
+    """Sessions that are still here, were settled before a time, and have no job that is not
+    confirmed."""
+    of_session = sa.and_(
+        jobs.c.chain == tables.sessions.c.chain, jobs.c.session_id == tables.sessions.c.session_id
+    )
+    is_confirmed = jobs.c.state == JobState.CONFIRMED.value
+    settled = sa.exists().where(
+        of_session,
+        jobs.c.kind == JobKind.SETTLEMENT.value,
+        is_confirmed,
+        jobs.c.changed_ms < before_ms,
+    )
+    unconfirmed = sa.exists().where(of_session, sa.not_(is_confirmed))
+    query = sa.select(tables.sessions.c.session_id).where(
+        tables.sessions.c.chain == chain, settled, sa.not_(unconfirmed)
+    )
+    return sorted(int(row.session_id) for row in connection.execute(query))
 
 
 def require_key(connection: sa.Connection, sealer: Sealer) -> None:

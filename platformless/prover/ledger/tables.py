@@ -61,6 +61,18 @@ acknowledgements = _table(
 )
 
 
+PRIVATE = (
+    bindings,
+    seen_inits,
+    sessions,
+    entries,
+    streamed,
+    checkpoints,
+    acknowledgements,
+)
+"""What a session leaves behind that is nobody else's business."""
+
+
 def of_session(table: sa.Table) -> sa.ColumnElement[bool]:
     """The rows of the session that `this_session` names."""
     return sa.and_(

@@ -109,3 +109,7 @@ class Changes:
     checkpoint: KeptCheckpoint | None = None
     acknowledgement: KeptAcknowledgement | None = None
     ended: bool = False
+    """Nothing follows: the session is to be settled."""
+    due_at: int = 0
+    """Unix seconds: from then on the session may be ended on chain. Goes with the jobs that a
+    checkpoint and an end make."""

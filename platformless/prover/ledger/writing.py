@@ -13,6 +13,10 @@ import sqlalchemy as sa
 from . import tables
 from .contents import CheckpointContent, EntryContent, StartContent, StreamedContent
 from .errors import LedgerConflict, NotInLedger
+from .job_reading import JobReader
+from .job_states import JobKind, JobQueue
+from .job_values import checkpoint_job, settlement_job
+from .job_writing import JobWriter
 from .sealed import Sealer
 from .values import (
     Binding,
@@ -28,10 +32,13 @@ from .values import (
 class SessionWriter:
     """Writes to one session."""
 
-    def __init__(self, connection: sa.Connection, sealer: Sealer, session_id: int) -> None:
+    def __init__(
+        self, connection: sa.Connection, sealer: Sealer, session_id: int, now_ms: int
+    ) -> None:
         self._connection = connection
         self._sealer = sealer
         self._session_id = session_id
+        self._now_ms = now_ms
         self._this = tables.this_session(sealer.chain, session_id)
 
     def bind(self, binding: Binding) -> None:
@@ -47,6 +54,11 @@ class SessionWriter:
             return False
         self._insert(tables.seen_inits, mark=mark)
         return True
+
+    def erase(self) -> None:
+        """Everything that was said and sealed; jobs and transactions stay."""
+        for table in tables.PRIVATE:
+            self._connection.execute(table.delete().where(tables.of_session(table)), self._this)
 
     def append(self, changes: Changes) -> None:
         """Old streamed tokens are dropped before new ones are written.
@@ -65,11 +77,12 @@ class SessionWriter:
         if changes.streamed is not None:
             self._add_streamed(changes.streamed)
         if changes.checkpoint is not None:
-            self._add_checkpoint(changes.checkpoint)
+            self._add_checkpoint(changes.checkpoint, changes.due_at)
         if changes.acknowledgement is not None:
             self._acknowledge(changes.acknowledgement)
         if changes.ended:
             self._connection.execute(tables.END_SESSION, self._this)
+            self._add_settlement(changes.due_at)
 
     def _start(self, start: SessionStart) -> None:
         if self._ask(tables.SESSION) is not None:
@@ -98,11 +111,35 @@ class SessionWriter:
             )
         self._insert(tables.streamed, **place, sealed=StreamedContent.of(tokens))
 
-    def _add_checkpoint(self, checkpoint: KeptCheckpoint) -> None:
+    def _add_checkpoint(self, checkpoint: KeptCheckpoint, due_at: int) -> None:
+        """With the job that proves it."""
         following = self._following(tables.HIGHEST_CHECKPOINT)
         self._require("checkpoint", following, checkpoint.number)
         sealed = CheckpointContent.of(checkpoint)
         self._insert(tables.checkpoints, number=checkpoint.number, sealed=sealed)
+        self._jobs().add(
+            checkpoint_job(self._session_id, checkpoint.number),
+            JobKind.CHECKPOINT,
+            self._session_id,
+            number=checkpoint.number,
+            queue=JobQueue.LIVE,
+            tokens=checkpoint.tokens_after - checkpoint.tokens_before,
+            due_at=due_at,
+        )
+
+    def _add_settlement(self, due_at: int) -> None:
+        job_id = settlement_job(self._session_id)
+        if JobReader(self._connection, self._sealer.chain).find(job_id) is None:
+            self._jobs().add(
+                job_id,
+                JobKind.SETTLEMENT,
+                self._session_id,
+                queue=JobQueue.SETTLEMENT,
+                due_at=due_at,
+            )
+
+    def _jobs(self) -> JobWriter:
+        return JobWriter(self._connection, self._sealer.chain, self._now_ms)
 
     def _acknowledge(self, acknowledgement: KeptAcknowledgement) -> None:
         """The first signature over a state is kept."""

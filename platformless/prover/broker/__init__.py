@@ -1,0 +1,1 @@
+"""The broker: where jobs wait for a worker, and the embedded one."""
