@@ -106,13 +106,16 @@ class Child:
 
     def _read(self) -> None:
         if self._process.stdout is not None:
-            for line in self._process.stdout:
-                text = line.rstrip()
-                with self._seen:
-                    self._lines.append(text)
-                    self._seen.notify_all()
-                if self._on_line is not None:
-                    self._on_line(text)
+            with self._process.stdout as lines:
+                for line in lines:
+                    self._take(line.rstrip())
         with self._seen:
             self._ended = True
             self._seen.notify_all()
+
+    def _take(self, line: str) -> None:
+        with self._seen:
+            self._lines.append(line)
+            self._seen.notify_all()
+        if self._on_line is not None:
+            self._on_line(line)

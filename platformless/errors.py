@@ -10,8 +10,11 @@
     ├── audit.errors.RecoveryProblem     RCV-…   a conversation cannot be had, or not trusted
     ├── prover.errors.ProverError        PRV-…   a proof could not be made
     ├── prover.ledger.errors.LedgerError LED-…   the ledger cannot be used, or does not add up
+    ├── prover.broker.errors.BrokerError BRK-…   the broker cannot be used
+    ├── prover.pipeline.errors.PipelineError PIP-… a job is given up, or waits
     ├── client.errors.ClientError        CLT-…   a host cannot be used, refused, or lied
     ├── node.errors.NodeError            NOD-…   the node cannot do what it was asked
+    ├── node.supervisor.errors.SupervisorError SUP-… a service cannot be kept running
     └── console.BadInput, Interrupted    CLI-…   a command was used wrongly, or stopped
 
 A code is stable: operators search for it and programs compare it.

@@ -158,6 +158,16 @@ class SessionEvents:
         history = await self.history(session, last_block=last_block)
         return [event for event in history if isinstance(event, ProofSubmitted)]
 
+    async def opened_with(self, host: Address, first: int, last: int) -> list[int]:
+        """Ids of the sessions that were opened with a host in blocks `first` to `last`.
+
+        Raises:
+            EventRangeRefused: when the node does not serve even one block's events.
+        """
+        topic = "0x" + event_topic(_CONTRACT, "SessionJobCreated").hex()
+        topics = [topic, None, None, "0x" + host.value.rjust(32, b"\0").hex()]
+        return [int(log["topics"][1], 16) async for log in self._logs(topics, first, last)]
+
     async def block_at(self, timestamp: int) -> int:
         """The first block whose time is not before `timestamp`; by bisection."""
         low, high = 0, (await self._chain.head()).number
@@ -193,23 +203,10 @@ class SessionEvents:
     def _event(self, log: dict[str, Any], token: Token) -> SessionEvent:
         name = self._names[log["topics"][0]]
         fields = decode_event(_CONTRACT, name, log)
-        place = Place(
-            block_number=int(log["blockNumber"], 16),
-            log_index=int(log["logIndex"], 16),
-            transaction_hash=log["transactionHash"],
-            block_hash=log["blockHash"],
-        )
+        place = _place(log)
         session_id = fields["jobId"]
         if name == "ProofSubmitted":
-            return ProofSubmitted(
-                place=place,
-                session_id=session_id,
-                host=Address.from_hex(fields["host"]),
-                tokens=Tokens(fields["tokensClaimed"]),
-                proof_hash=ProofHash(fields["proofHash"]),
-                proof_cid=fields["proofCID"],
-                delta_cid=fields["deltaCID"],
-            )
+            return _proof_submitted(place, fields)
         if name == "SessionJobCreatedForModel":
             return SessionOpened(
                 place=place,
@@ -254,3 +251,37 @@ def session_opened_in(logs: tuple[dict[str, Any], ...]) -> int:
         if log["topics"][0] == topic:
             return int(log["topics"][1], 16)
     raise LookupError("no session was opened")
+
+
+def proof_submitted_in(logs: tuple[dict[str, Any], ...]) -> ProofSubmitted:
+    """The proof that a transaction with these logs submitted.
+
+    Raises:
+        LookupError: when it submitted none.
+    """
+    topic = "0x" + event_topic(_CONTRACT, "ProofSubmitted").hex()
+    for log in logs:
+        if log["topics"][0] == topic:
+            return _proof_submitted(_place(log), decode_event(_CONTRACT, "ProofSubmitted", log))
+    raise LookupError("no proof was submitted")
+
+
+def _place(log: dict[str, Any]) -> Place:
+    return Place(
+        block_number=int(log["blockNumber"], 16),
+        log_index=int(log["logIndex"], 16),
+        transaction_hash=log["transactionHash"],
+        block_hash=log["blockHash"],
+    )
+
+
+def _proof_submitted(place: Place, fields: dict[str, Any]) -> ProofSubmitted:
+    return ProofSubmitted(
+        place=place,
+        session_id=fields["jobId"],
+        host=Address.from_hex(fields["host"]),
+        tokens=Tokens(fields["tokensClaimed"]),
+        proof_hash=ProofHash(fields["proofHash"]),
+        proof_cid=fields["proofCID"],
+        delta_cid=fields["deltaCID"],
+    )

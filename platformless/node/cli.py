@@ -8,22 +8,42 @@ from typing import Annotated
 import typer
 
 from ..console import AsJson, Output, guarded
+from .operating import cli as operating
 
 _PROGRAM = "fabstir-llm-node"
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Run a host of the marketplace.",
 )
+EnvFile = Annotated[Path, typer.Option("--env-file", help="Settings besides the environment's.")]
+
+
+@app.callback(invoke_without_command=True)
+def node(
+    context: typer.Context,
+    env_file: EnvFile = Path(".env"),
+    provers: Annotated[
+        int, typer.Option("--provers", min=0, max=64, help="Processes that build proofs.")
+    ] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Without a command: run the whole node, its workers and what they need, until interrupted."""
+    if context.invoked_subcommand is not None:
+        return
+
+    def run(output: Output) -> None:
+        from .supervisor.run import run_node
+
+        run_node(output, env_file, provers)
+
+    guarded(_PROGRAM, "run", as_json, run)
 
 
 @app.command("serve")
 def serve(
-    env_file: Annotated[
-        Path, typer.Option("--env-file", help="Settings besides the environment's.")
-    ] = Path(".env"),
+    env_file: EnvFile = Path(".env"),
     as_json: AsJson = False,
 ) -> None:
     """Serve sessions over WebSocket and HTTP, until interrupted."""
@@ -34,6 +54,27 @@ def serve(
         serve_sessions(output, env_file)
 
     guarded(_PROGRAM, "serve", as_json, run)
+
+
+@app.command("worker")
+def worker(
+    queues: Annotated[
+        str,
+        typer.Option(
+            "--queues", help="live, audit, aggregate: build proofs. settlement: submit and settle."
+        ),
+    ] = "live,audit,aggregate",
+    env_file: EnvFile = Path(".env"),
+    as_json: AsJson = False,
+) -> None:
+    """Build proofs on this machine, or submit and settle, until interrupted."""
+
+    def run(output: Output) -> None:
+        from .worker import queues_of, run_worker
+
+        run_worker(output, queues_of(queues), env_file)
+
+    guarded(_PROGRAM, "worker", as_json, run)
 
 
 @app.command("dev-chain")
@@ -75,6 +116,10 @@ def model_info(
         show_model_info(output, file, repository)
 
     guarded(_PROGRAM, "model-info", as_json, run)
+
+
+app.add_typer(operating.jobs, name="jobs")
+app.command("withdraw-earnings")(operating.withdraw_earnings)
 
 
 PortalUrls = Annotated[

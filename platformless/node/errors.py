@@ -7,7 +7,8 @@ NodeError                    NOD-000
 │   ├── DeprecatedSetting    NOD-103   a variable that is no longer read
 │   ├── LooseSecretFile      NOD-104   a file with a secret that others may read
 │   ├── ModelNotRegistered   NOD-105   the registry has no model with this file's hash
-│   └── PortInUse            NOD-106   the node cannot listen where it should
+│   ├── PortInUse            NOD-106   the node cannot listen where it should
+│   └── QueuesRefused        NOD-107   queues that no worker serves, or not together
 ├── ClientGone               NOD-300   nobody reads the answer any more
 └── SessionError             NOD-200   a client may not do this; `wire_code` is what it is told
     ├── SessionKeyMissing    NOD-201   the session has no key, or its time is over
@@ -90,6 +91,10 @@ class ModelNotRegistered(SettingsError):
 class PortInUse(SettingsError):
     code = "NOD-106"
     advice = "set API_HOST and API_PORT"
+
+
+class QueuesRefused(SettingsError):
+    code = "NOD-107"
 
 
 class SessionError(NodeError):

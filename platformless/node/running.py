@@ -24,6 +24,11 @@ from ..engine.settings import EngineSettings
 from ..protocol.digests import Address, ModelId
 from ..protocol.frames import MAX_FRAME_BYTES
 from ..protocol.transcript import Tokens
+from ..prover.broker import valkey
+from ..prover.broker.doorbell import Actor, Doorbell
+from ..prover.broker.opening import open_broker
+from ..prover.ledger.job_states import JobQueue
+from ..prover.ledger.job_values import SETTLEMENT_SUFFIX
 from ..prover.ledger.ledger import Ledger
 from ..prover.ledger.settings import LedgerSettings, ledger_key
 from ..storage.client import ClientSettings, PortalClient
@@ -38,15 +43,17 @@ from .server.challenges import ChallengeEndpoints
 from .server.checkpoints import CheckpointEndpoints
 from .server.health import Health, HealthCheck
 from .server.inference import InferenceEndpoint
+from .server.metrics import MetricsEndpoint
 from .server.protocol import SocketProtocol
 from .server.socket import SocketEndpoint
 from .server.status import NodeFacts, ServedModel, StatusEndpoints
 from .sessions.authority import SessionAuthority
 from .sessions.challenges import WalletChallenges
 from .sessions.live import Serving
+from .sessions.news import ProofNews
 from .sessions.rules import SessionRules
 from .sessions.sessions import Sessions
-from .settings import NodeSettings
+from .settings import NodeSettings, WorkerSettings
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +97,7 @@ class Node:
         self._rules = rules or session_rules(settings)
         self._clock_ms = clock_ms
         self._parts = contextlib.AsyncExitStack()
+        self._ringing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         try:
@@ -116,14 +124,17 @@ class Node:
         self.engine = await parts.enter_async_context(await Engine.load(engine_settings(settings)))
         models = await _served(self.chain, self.engine)
         self.ledger = await parts.enter_async_context(
-            await Ledger.open(ledger_settings(settings, tag))
+            await Ledger.open(ledger_settings(settings, tag), self._clock_ms)
         )
         portals, portal_urls = await self._portals()
         publisher = CheckpointPublisher(
             settings.data_folder / "publication", settings.address, settings.private_key, portals
         )
+        self._doorbell = Doorbell(open_broker(broker_url(settings)), tag)
         self.sessions = await parts.enter_async_context(self._sessions(models))
         await self.sessions.start()
+        news = ProofNews(self.ledger.jobs, self.sessions, self._clock_ms)
+        parts.push_async_callback(_ended, asyncio.create_task(news.run()))
         self.sockets = SocketEndpoint(self.sessions, settings.address, settings.max_connections)
         facts = NodeFacts(__version__, build(), self._network.chain_id, self._network.name, models)
         app = node_app(
@@ -134,6 +145,7 @@ class Node:
             more_routes=[
                 *self.sockets.routes(),
                 *InferenceEndpoint(self.sessions).routes(),
+                *MetricsEndpoint(self.ledger.jobs).routes(),
             ],
         )
         server = WebServer(
@@ -178,6 +190,7 @@ class Node:
             checkpoint_tokens=Tokens(settings.checkpoint_tokens),
             weights_root=self.engine.weights.root,
             clock_ms=self._clock_ms,
+            on_job=self._ring,
         )
         ids = frozenset(model.id for model in models)
         return Sessions(
@@ -187,6 +200,16 @@ class Node:
             settings.private_key,
             self._rules,
         )
+
+    def _ring(self, job_id: str) -> None:
+        """Tells workers of a job. Nothing waits for it: they would find the job by themselves."""
+        if job_id.endswith(SETTLEMENT_SUFFIX):
+            ringing = self._doorbell.ring(JobQueue.SETTLEMENT, Actor.SETTLE, job_id)
+        else:
+            ringing = self._doorbell.ring(JobQueue.LIVE, Actor.PROVE, job_id)
+        task = asyncio.create_task(ringing)
+        self._ringing.add(task)
+        task.add_done_callback(self._ringing.discard)
 
     def _checks(self) -> list[HealthCheck]:
         async def chain() -> str | None:
@@ -214,6 +237,7 @@ def session_rules(settings: NodeSettings) -> SessionRules:
         require_wallet=settings.require_wallet_challenge,
         allow_clear=settings.allow_plaintext,
         grace_seconds=settings.disconnect_grace_seconds,
+        settle_seconds=settings.settle_idle_seconds,
     )
 
 
@@ -231,7 +255,12 @@ def engine_settings(settings: NodeSettings) -> EngineSettings:
     )
 
 
-def ledger_settings(settings: NodeSettings, chain_tag: str) -> LedgerSettings:
+def broker_url(settings: WorkerSettings) -> str:
+    """Where the broker is: the embedded one of the data folder, when none is configured."""
+    return settings.broker_url or valkey.broker_url(settings.data_folder.absolute() / "broker")
+
+
+def ledger_settings(settings: WorkerSettings, chain_tag: str) -> LedgerSettings:
     """Where the ledger is; its key is made on first start.
 
     Raises:
@@ -289,6 +318,11 @@ def _model(model_id: ModelId, model: RegisteredModel, engine: Engine) -> ServedM
         engine.context_size,
         engine.weights.root,
     )
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def build() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..chain.networks import Network
 from ..console import Output, facts, stop_requested
 from .running import Node
-from .settings import NodeSettings, load_settings
+from .settings import NodeSettings, WorkerSettings, load_settings
 
 _FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _LEVELS = {"trace": "DEBUG", "warn": "WARNING"}
@@ -22,10 +22,16 @@ def serve_sessions(output: Output, env_file: Path) -> None:
         SettingsError, ModelError, ChainError, LedgerError: when it cannot be started.
     """
     settings, network = load_settings(env_file=env_file)
+    set_up_logging(settings)
+    asyncio.run(_run(output, settings, network))
+
+
+def set_up_logging(settings: WorkerSettings) -> None:
+    """To standard error, at the level that is set; libraries only when something is wrong."""
     level = _LEVELS.get(settings.log_level, settings.log_level.upper())
     logging.basicConfig(level=level, format=_FORMAT)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    asyncio.run(_run(output, settings, network))
+    for library in ("httpx", "pika", "dramatiq"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 async def _run(output: Output, settings: NodeSettings, network: Network) -> None:

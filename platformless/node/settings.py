@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from coincurve import PrivateKey
 from dotenv import dotenv_values
@@ -42,16 +42,39 @@ _ALIASES = {
 """The guide's names of contracts, and the names that clients and `dev-chain` use for them."""
 
 
-class NodeSettings(BaseModel):
-    """What an operator sets. Field names are the variables' in lower case."""
+class WorkerSettings(BaseModel):
+    """What an operator sets for a worker that builds proofs: no key of the host's. Field names are
+    the variables' in lower case."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host_private_key: SecretStr
-    """The host's account: receives sessions, signs deltas, pays gas. 32 bytes in hex."""
     rpc_url: str = Field(default=BASE_SEPOLIA.rpc_urls[0], repr=False)
     """Several with commas, the preferred one first. Not shown: a provider's key may be in it."""
     chain_id: int = Field(default=BASE_SEPOLIA.chain_id, gt=0)
+    ledger_url: str = Field(default="", repr=False)
+    """SQLAlchemy's URL; a SQLite file in the data folder when unset."""
+    ledger_key: SecretStr = SecretStr("")
+    """32 bytes in hex that the ledger is sealed with; made and kept in the data folder when
+    unset."""
+    broker_url: str = Field(default="", repr=False)
+    """Redis's or RabbitMQ's; the embedded broker of the data folder when unset."""
+    lease_seconds: float = Field(default=30, ge=1)
+    """A worker that is silent for so long is thought dead."""
+    most_starts: int = Field(default=5, ge=1)
+    """A proof that was begun so often and never finished is given up."""
+    reconcile_seconds: float = Field(default=5, gt=0)
+    prover_memory_gib: float = Field(default=8, gt=0)
+    """Memory that proving may take."""
+    receipt_kind: str = Field(default="composite", pattern="^(composite|succinct)$")
+    log_level: str = Field(default="info", pattern=f"^({'|'.join(_LEVELS)})$")
+    data_folder: Path = Path("data")
+
+
+class NodeSettings(WorkerSettings):
+    """What an operator sets for a node, and for the worker that submits and settles."""
+
+    host_private_key: SecretStr
+    """The host's account: receives sessions, signs deltas, pays gas. 32 bytes in hex."""
     model_path: Path | None = None
     """A GGUF file; the packaged test model when unset."""
     gpu_layers: int = Field(default=35, ge=0)
@@ -73,20 +96,23 @@ class NodeSettings(BaseModel):
     """Whether sessions in the clear are served."""
     disconnect_grace_seconds: float = Field(default=15, ge=0)
     """A client that is gone may come back for so long before a checkpoint is cut."""
+    settle_idle_seconds: float = Field(default=120, ge=0)
+    """A client that is gone for so long has left: the session is ended and settled."""
     drain_seconds: float = Field(default=20, ge=0)
     """How long answers may go on once the node is told to stop."""
-    ledger_url: str = Field(default="", repr=False)
-    """SQLAlchemy's URL; a SQLite file in the data folder when unset."""
-    ledger_key: SecretStr = SecretStr("")
-    """32 bytes in hex that the ledger is sealed with; made and kept in the data folder when
-    unset."""
     require_wallet_challenge: bool = False
     """Whether a client must prove that it is the session's depositor before it is served."""
     s5_portal_url: str = ""
     """Several with commas; the embedded portal when unset."""
     s5_portal_token: SecretStr = SecretStr("")
-    log_level: str = Field(default="info", pattern=f"^({'|'.join(_LEVELS)})$")
-    data_folder: Path = Path("data")
+    confirmations: int = Field(default=3, ge=1)
+    """Blocks, the transaction's own counted, after which it is final."""
+    chain_poll_seconds: float = Field(default=1, gt=0)
+    """How often a transaction under way is looked for."""
+    watch_seconds: float = Field(default=60, gt=0)
+    """How often the chain is asked about sessions that are not settled."""
+    witness_hours: float = Field(default=168, ge=0)
+    """What was said in a session is deleted so long after it was settled."""
 
     @property
     def private_key(self) -> bytes:
@@ -108,6 +134,32 @@ def load_settings(
         DeprecatedSetting, MissingSetting, WrongSetting: for what is set, or not.
         LooseSecretFile: when others may read a file that holds the key.
     """
+    found = _found(environment, env_file)
+    settings = _made(NodeSettings, found)
+    _require_key(settings)
+    return settings, network_from(found)
+
+
+def load_worker_settings(
+    environment: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")
+) -> tuple[WorkerSettings, Network]:
+    """As `load_settings`, for a worker without the host's key."""
+    found = _found(environment, env_file)
+    return _made(WorkerSettings, found), network_from(found)
+
+
+_Settings = TypeVar("_Settings", bound=WorkerSettings)
+
+
+def _made(kind: type[_Settings], found: Mapping[str, str]) -> _Settings:
+    try:
+        return kind(**_known(kind, found))
+    except ValidationError as error:
+        raise _named(kind, error) from None
+
+
+def _found(environment: Mapping[str, str] | None, env_file: Path | None) -> dict[str, str]:
+    """All variables that are set."""
     found: dict[str, str] = {}
     if env_file is not None and env_file.is_file():
         in_file = dotenv_values(env_file, interpolate=False)
@@ -122,12 +174,7 @@ def load_settings(
         found["LOG_LEVEL"] = _level_of(found["RUST_LOG"])
     if "LOG_LEVEL" in found:
         found["LOG_LEVEL"] = found["LOG_LEVEL"].lower()
-    try:
-        settings = NodeSettings(**_known(found))
-    except ValidationError as error:
-        raise _named(error) from None
-    _require_key(settings)
-    return settings, network_from(found)
+    return found
 
 
 def _named_alike(source: Mapping[str, str]) -> dict[str, str]:
@@ -151,9 +198,9 @@ def _level_of(rust_log: str) -> str:
     return {"off": "error"}.get(level, level if level in _LEVELS else "info")
 
 
-def _known(found: Mapping[str, str]) -> dict[str, Any]:
+def _known(kind: type[WorkerSettings], found: Mapping[str, str]) -> dict[str, Any]:
     """The variables that are fields. An empty one counts as unset."""
-    names = {name.upper(): name for name in NodeSettings.model_fields}
+    names = {name.upper(): name for name in kind.model_fields}
     return {names[name]: value.strip() for name, value in found.items() if name in names}
 
 
@@ -182,13 +229,13 @@ def _require_key(settings: NodeSettings) -> None:
         )
 
 
-def _named(error: ValidationError) -> MissingSetting | WrongSetting:
+def _named(kind: type[WorkerSettings], error: ValidationError) -> MissingSetting | WrongSetting:
     """The first thing that is wrong, by its variable; never its value when it is a secret."""
     first = error.errors(include_url=False)[0]
     field = str(first["loc"][0])
     variable = field.upper()
     if first["type"] == "missing":
         return MissingSetting(f"{variable} is not set", expected="a value", got="nothing")
-    is_secret = NodeSettings.model_fields[field].annotation is SecretStr
+    is_secret = kind.model_fields[field].annotation is SecretStr
     got = "not shown" if is_secret else str(first.get("input"))
     return WrongSetting(f"{variable} cannot be used", expected=str(first["msg"]), got=got)

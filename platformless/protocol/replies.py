@@ -159,6 +159,20 @@ class ProofSubmitted(Reply, frozen=True, kw_only=True, tag="proof_submitted"):
     timestamp: int
 
 
+class ProofProgress(Reply, frozen=True, kw_only=True, tag="proof_progress"):
+    """New: how far the proof of a checkpoint is, whenever that has changed."""
+
+    checkpoint: int
+    state: str
+    """recorded, proving, proven, published, submitted, confirmed or failed."""
+    percent: int
+    """Of the proof."""
+    segments_done: int
+    segments: int
+    problem: str | None = None
+    """The code of what went wrong, or keeps it waiting."""
+
+
 class CheckpointSubmitted(Reply, frozen=True, kw_only=True, tag="checkpoint_submitted"):
     """A checkpoint's delta was published."""
 
@@ -192,6 +206,7 @@ AnyReply = (
     | Acknowledged
     | SessionEnded
     | ProofSubmitted
+    | ProofProgress
     | CheckpointSubmitted
     | UploadVectorsResponse
     | SearchVectorsResponse

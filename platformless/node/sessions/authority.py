@@ -70,6 +70,7 @@ class AdmittedSession:
             minimum_claim=self.rules.minimum_claim,
             proof_interval=self.session.proof_interval,
             affordable=self.session.price.affordable(self.session.deposit),
+            due_at=self.session.times_out_at,
         )
 
 

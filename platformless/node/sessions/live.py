@@ -59,6 +59,8 @@ class Serving:
     weights_root: WeightsRoot
     clock_ms: Callable[[], int]
     """Unix time in milliseconds."""
+    on_job: Callable[[str], None]
+    """Told of each job that the ledger has got."""
 
 
 class LiveSession:
@@ -282,6 +284,7 @@ class LiveSession:
             self.admitted.claim_rules(),
             serving.checkpoint_tokens,
             serving.clock_ms,
+            serving.on_job,
         )
 
     def _ending(self, finished: Finished, recorder: Recorder) -> tuple[str, str | None]:

@@ -26,6 +26,8 @@ class ClaimRules:
     """The first claim of a session must reach this."""
     affordable: Tokens
     """All that the deposit pays for."""
+    due_at: int = 0
+    """Unix seconds: from then on the session may be ended by anyone, as far as is known."""
 
     def smallest_next(self, claimed: Tokens) -> Tokens:
         """The smallest claim that the contract takes after so many claimed tokens."""

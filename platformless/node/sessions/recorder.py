@@ -15,6 +15,7 @@ from ...protocol.digests import StateDigest
 from ...protocol.errors import ProtocolError
 from ...protocol.transcript import Entry, Kind, Sampler, State, Tokens
 from ...protocol.update import TranscriptUpdate
+from ...prover.ledger.job_values import checkpoint_job, settlement_job
 from ...prover.ledger.ledger import Ledger
 from ...prover.ledger.values import (
     Changes,
@@ -32,6 +33,12 @@ from .metering import ClaimRules, Meter
 from .transcribing import answer_of, kept_checkpoint, messages_of, meter_of
 
 log = logging.getLogger(__name__)
+OnJob = Callable[[str], None]
+"""Takes the id of a job; does not block."""
+
+
+def _nobody(_job_id: str) -> None:
+    """Is told of jobs where nobody works on them."""
 
 
 class Recorder:
@@ -39,6 +46,7 @@ class Recorder:
 
     Args:
         clock_ms: Unix time in milliseconds.
+        on_job: Told of each job that the ledger has got: a checkpoint's, or the settlement's.
     """
 
     def __init__(
@@ -49,6 +57,7 @@ class Recorder:
         entries: list[Entry],
         checkpoint_tokens: Tokens,
         clock_ms: Callable[[], int],
+        on_job: OnJob = _nobody,
     ) -> None:
         self._ledger = ledger
         self._start = start
@@ -56,6 +65,7 @@ class Recorder:
         self._entries = entries
         self._checkpoint_tokens = checkpoint_tokens
         self._clock_ms = clock_ms
+        self._on_job = on_job
         self._session_id = start.header.terms.session_id
         self._answer: OpenAnswer | None = None
         self._lock = asyncio.Lock()
@@ -71,9 +81,11 @@ class Recorder:
         rules: ClaimRules,
         checkpoint_tokens: Tokens,
         clock_ms: Callable[[], int],
+        on_job: OnJob = _nobody,
     ) -> Recorder:
         """Of a new session; nothing is written before the first prompt."""
-        return cls(ledger, start, Meter.start(start.header, rules), [], checkpoint_tokens, clock_ms)
+        meter = Meter.start(start.header, rules)
+        return cls(ledger, start, meter, [], checkpoint_tokens, clock_ms, on_job)
 
     @classmethod
     async def resume(
@@ -83,6 +95,7 @@ class Recorder:
         rules: ClaimRules,
         checkpoint_tokens: Tokens,
         clock_ms: Callable[[], int],
+        on_job: OnJob = _nobody,
     ) -> Recorder:
         """Of a session that the ledger knows. What was streamed of an answer that never ended
         becomes an entry.
@@ -92,7 +105,7 @@ class Recorder:
         """
         entries = [one.entry for one in kept.entries]
         meter = meter_of(kept, rules)
-        recorder = cls(ledger, kept.start, meter, entries, checkpoint_tokens, clock_ms)
+        recorder = cls(ledger, kept.start, meter, entries, checkpoint_tokens, clock_ms, on_job)
         state = State.initial(kept.start.header)
         for entry in entries:
             state = state.append(kept.start.header, entry)
@@ -192,7 +205,8 @@ class Recorder:
                 return None
             cut, meter = self._meter.cut()
             checkpoint = kept_checkpoint(cut, self._clock_ms())
-            await self._ledger.append(self._session_id, Changes(checkpoint=checkpoint))
+            changes = Changes(checkpoint=checkpoint, due_at=self._meter.rules.due_at)
+            await self._ledger.append(self._session_id, changes)
             self._took(meter, checkpoint)
             return checkpoint
 
@@ -209,10 +223,13 @@ class Recorder:
                 cut, meter = meter.cut()
                 checkpoint = kept_checkpoint(cut, self._clock_ms())
             kept = KeptEntry(len(self._entries), entry, self._clock_ms())
-            changes = Changes(entries=(kept,), checkpoint=checkpoint, ended=True)
+            changes = Changes(
+                entries=(kept,), checkpoint=checkpoint, ended=True, due_at=meter.rules.due_at
+            )
             await self._ledger.append(self._session_id, changes)
             self._entries.append(entry)
             self._took(meter, checkpoint)
+            self._on_job(settlement_job(self._session_id))
             if meter.unclaimed:
                 log.info(
                     "session %d ends with %d tokens unclaimed: the contract takes no claim under "
@@ -276,7 +293,12 @@ class Recorder:
             ended = meter.state
             cut, meter = meter.cut()
             checkpoint = kept_checkpoint(cut, self._clock_ms())
-            changes = Changes(entries=(kept,), drop_streamed=True, checkpoint=checkpoint)
+            changes = Changes(
+                entries=(kept,),
+                drop_streamed=True,
+                checkpoint=checkpoint,
+                due_at=meter.rules.due_at,
+            )
             await self._ledger.append(self._session_id, changes)
             self._entries.append(kept.entry)
             self._note(kept.entry, ended)
@@ -312,3 +334,4 @@ class Recorder:
                 checkpoint.tokens_before,
                 checkpoint.tokens_after,
             )
+            self._on_job(checkpoint_job(self._session_id, checkpoint.number))

@@ -18,6 +18,8 @@ class SessionRules:
     """The chain is asked again about a session after this."""
     grace_seconds: float = 15.0
     """A client that is gone may come back for so long before a checkpoint is cut."""
+    settle_seconds: float = 120.0
+    """A client that is gone for so long has left: its session is ended and settled."""
     proof_margin_seconds: float = 120.0
     """A checkpoint is cut so long before the session's proofs would be too late; at most half of
     its proof timeout."""

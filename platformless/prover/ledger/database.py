@@ -12,7 +12,13 @@ import sqlalchemy as sa
 
 from ... import sqlite
 from .errors import LedgerConflict, LedgerUnavailable
-from .tables import metadata
+from .migrations import upgrading
+
+_UNDONE = ("40001", "40P01")
+"""PostgreSQL's codes of transactions that it undid for another's sake: serialization failure and
+deadlock."""
+_PATIENCE = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
+"""libpq's seconds for a connection, and its milliseconds for a server that does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +33,10 @@ class Database:
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Opens it; makes folder and tables when there are none.
+        """Opens it; makes folder and tables when there are none, and older tables anew.
 
         Raises:
+            LedgerTooNew: when a newer version of this program changed its tables.
             LedgerUnavailable: when it cannot be opened.
         """
         try:
@@ -39,7 +46,7 @@ class Database:
                 "the ledger cannot be opened", expected="a database's URL", got=error
             ) from error
         try:
-            database._make_tables()
+            database._bring_up_to_date()
         except BaseException:
             database.close()
             raise
@@ -49,8 +56,7 @@ class Database:
     def _at(cls, url: sa.URL) -> Self:
         place = url.render_as_string(hide_password=True)
         if url.get_backend_name() != "sqlite":
-            engine = sa.create_engine(url, pool_pre_ping=True)
-            return cls(place, engine, engine.execution_options(isolation_level="REPEATABLE READ"))
+            return cls._on_server(place, url)
         if url.database in (None, "", ":memory:"):
             raise LedgerUnavailable(
                 "a ledger is not kept in memory", expected="the path of a file", got=place
@@ -59,15 +65,26 @@ class Database:
         engine = sqlite.open_engine(url)
         return cls(place, engine, sqlite.readers(engine))
 
-    def _make_tables(self) -> None:
-        """PostgreSQL lets two processes begin with the same table; the second one of them fails,
-        and finds all tables when it tries again."""
-        try:
-            with self.writers.begin() as connection:
-                metadata.create_all(connection)
-        except sa.exc.DBAPIError:
+    @classmethod
+    def _on_server(cls, place: str, url: sa.URL) -> Self:
+        """Writers see what others committed, and a duplicate key or a deadlock tells them when
+        they were too late. Such a URL may say how long to wait, as libpq names it."""
+        patience = _PATIENCE if url.get_driver_name() in ("psycopg", "psycopg2") else {}
+        waiting = {name: value for name, value in patience.items() if name not in url.query}
+        engine = sa.create_engine(
+            url, pool_pre_ping=True, isolation_level="READ COMMITTED", connect_args=waiting
+        )
+        readers = engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        return cls(place, engine, readers)
+
+    def _bring_up_to_date(self) -> None:
+        with self.read() as connection:
+            current = upgrading.is_current(connection)
+        if not current:
             with self.write() as connection:
-                metadata.create_all(connection)
+                upgrading.upgrade(connection)
 
     def close(self) -> None:
         self.writers.dispose()
@@ -102,5 +119,19 @@ class Database:
                 "another process wrote the same row", expected="one writer", got=error.orig
             ) from error
         except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
-            got = getattr(error, "orig", None) or error
-            raise LedgerUnavailable(f"the ledger {self.place} cannot be used", got=got) from error
+            if _sqlstate(error) in _UNDONE:
+                raise LedgerConflict(
+                    "another process wrote meanwhile", expected="one writer", got=_original(error)
+                ) from error
+            raise LedgerUnavailable(
+                f"the ledger {self.place} cannot be used", got=_original(error)
+            ) from error
+
+
+def _original(error: sa.exc.SQLAlchemyError) -> object:
+    return getattr(error, "orig", None) or error
+
+
+def _sqlstate(error: sa.exc.SQLAlchemyError) -> object:
+    """PostgreSQL's code of what went wrong; None when there is none."""
+    return getattr(_original(error), "sqlstate", None) or getattr(_original(error), "pgcode", None)

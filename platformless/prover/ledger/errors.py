@@ -7,6 +7,7 @@ LedgerError                 LED-000
 ├── LedgerSealBroken        LED-004   a row that the key does not open: another key, or altered
 ├── LedgerDamaged           LED-005   rows that do not add up
 ├── LedgerKeyRefused        LED-006   a key that cannot be used
+├── LedgerTooNew            LED-007   a newer version of this program changed its tables
 ├── LeaseLost               LED-008   somebody else works on the job, or it is over
 ├── TransitionRefused       LED-009   a job's state that does not follow the one it has
 ├── JobUnknown              LED-010   no job has this id
@@ -54,6 +55,13 @@ class LedgerDamaged(LedgerError):
 
 class LedgerKeyRefused(LedgerError):
     code = "LED-006"
+
+
+class LedgerTooNew(LedgerError):
+    """Nothing was changed."""
+
+    code = "LED-007"
+    advice = "run the version that changed the ledger, or a later one; or use another ledger"
 
 
 class LeaseLost(LedgerError):

@@ -12,12 +12,24 @@ from ...protocol.transcript import Tokens
 from .errors import JobUnknown
 from .job_states import OVER, JobKind, JobQueue, JobState
 from .job_tables import artefacts, attempts, jobs, submissions
-from .job_values import Artefact, Attempt, Job, JobCounts, Problem, ProofProgress, Submission
+from .job_values import (
+    Artefact,
+    Attempt,
+    Job,
+    JobCounts,
+    Problem,
+    ProofProgress,
+    Submission,
+    checkpoint_job,
+)
 
 LONGEST_LEASE_MS = 600_000
 """A lease that ends later than this from now was given by a clock that was wrong: it counts as
 ended."""
+LONGEST_REST_MS = 3_600_000
+"""The same for a rest before the next attempt."""
 
+_OPEN_STATES = tuple(state for state in JobState if state not in OVER)
 _IN_INDEX = (JobState.PUBLISHED, JobState.SUBMITTED, JobState.CONFIRMED)
 _NEXT_STATES = {
     JobState.PROVEN: _IN_INDEX,
@@ -116,12 +128,13 @@ class JobReader:
         return found
 
     def ready_steps(self, limit: int, now_ms: int) -> list[tuple[str, JobState]]:
-        """Jobs that wait for a step of the process with the host's key, and their states."""
+        """Jobs that wait for a step of the process with the host's key, and their states: up to
+        `limit` for each step, so that none keeps the others waiting."""
         found: list[tuple[str, JobState]] = []
         for state, before in _NEXT_STATES.items():
             query = (
                 sa.select(jobs.c.job_id)
-                .where(self.is_ready((state,), now_ms), sa.not_(self._is_blocked(before)))
+                .where(self.is_ready((state,), now_ms), self._is_next(before))
                 .where(jobs.c.kind == JobKind.CHECKPOINT.value)
                 .order_by(jobs.c.due_at, jobs.c.number)
                 .limit(limit)
@@ -132,6 +145,12 @@ class JobReader:
             .where(self.is_ready((JobState.RECORDED, JobState.SUBMITTED), now_ms))
             .where(jobs.c.kind == JobKind.SETTLEMENT.value)
             .where(jobs.c.queue == JobQueue.SETTLEMENT.value)
+            .where(
+                sa.or_(
+                    sa.not_(self._has_checkpoint(_OPEN_STATES)),
+                    self._has_checkpoint((JobState.FAILED,)),
+                )
+            )
             .order_by(jobs.c.due_at)
             .limit(limit)
         )
@@ -143,7 +162,7 @@ class JobReader:
         needed = _NEXT_STATES.get(job.state)
         if needed is None or job.kind is not JobKind.CHECKPOINT or job.number == 0:
             return True
-        before = self.find(f"{job.session_id}-{job.number - 1}")
+        before = self.find(checkpoint_job(job.session_id, job.number - 1))
         return before is not None and before.state in needed
 
     def open_sessions(self, limit: int) -> list[int]:
@@ -161,21 +180,36 @@ class JobReader:
         return sa.and_(
             jobs.c.chain == self._chain,
             jobs.c.state.in_([state.value for state in states]),
-            jobs.c.not_before_ms <= now_ms,
+            sa.or_(
+                jobs.c.not_before_ms <= now_ms,
+                jobs.c.not_before_ms > now_ms + LONGEST_REST_MS,
+            ),
             sa.or_(
                 jobs.c.lease_until_ms <= now_ms,
                 jobs.c.lease_until_ms > now_ms + LONGEST_LEASE_MS,
             ),
         )
 
-    def _is_blocked(self, needed: Sequence[JobState]) -> sa.ColumnElement[bool]:
+    def _is_next(self, needed: Sequence[JobState]) -> sa.ColumnElement[bool]:
+        """What `may_go_on` says of a job."""
         before = jobs.alias("before")
-        return sa.exists().where(
+        is_far_enough = sa.exists().where(
             before.c.chain == jobs.c.chain,
             before.c.session_id == jobs.c.session_id,
             before.c.kind == JobKind.CHECKPOINT.value,
             before.c.number == jobs.c.number - 1,
-            before.c.state.not_in([state.value for state in needed]),
+            before.c.state.in_([state.value for state in needed]),
+        )
+        return sa.or_(jobs.c.number == 0, is_far_enough)
+
+    def _has_checkpoint(self, states: Sequence[JobState]) -> sa.ColumnElement[bool]:
+        """Whether a job's session has a checkpoint in one of these states."""
+        checkpoint = jobs.alias("checkpoint")
+        return sa.exists().where(
+            checkpoint.c.chain == jobs.c.chain,
+            checkpoint.c.session_id == jobs.c.session_id,
+            checkpoint.c.kind == JobKind.CHECKPOINT.value,
+            checkpoint.c.state.in_([state.value for state in states]),
         )
 
     def _this(self, table: sa.Table, job_id: str) -> sa.ColumnElement[bool]:
@@ -183,7 +217,7 @@ class JobReader:
 
 
 def _is_open() -> sa.ColumnElement[bool]:
-    return jobs.c.state.in_([state.value for state in JobState if state not in OVER])
+    return jobs.c.state.in_([state.value for state in _OPEN_STATES])
 
 
 def job_of(row: Any) -> Job:
@@ -204,6 +238,7 @@ def job_of(row: Any) -> Job:
         owner=row.owner,
         fence=row.fence,
         lease_until_ms=row.lease_until_ms,
+        began_ms=row.began_ms,
         device=row.device,
         cpu_next=row.cpu_next,
         late_for=row.late_for,

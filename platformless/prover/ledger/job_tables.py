@@ -52,6 +52,7 @@ jobs = _table(
     _text("owner"),
     _whole("fence"),
     _whole("lease_until_ms"),
+    _whole("began_ms"),
     _text("device"),
     sa.Column("cpu_next", sa.Boolean, nullable=False),
     _text("late_for"),

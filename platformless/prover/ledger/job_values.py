@@ -9,6 +9,8 @@ from ...protocol.digests import ProofHash
 from ...protocol.transcript import Tokens
 from .job_states import JobKind, JobQueue, JobState
 
+SETTLEMENT_SUFFIX = "-settlement"
+
 
 def checkpoint_job(session_id: int, number: int) -> str:
     """Id of the job of a checkpoint."""
@@ -17,7 +19,7 @@ def checkpoint_job(session_id: int, number: int) -> str:
 
 def settlement_job(session_id: int) -> str:
     """Id of the job that settles a session."""
-    return f"{session_id}-settlement"
+    return f"{session_id}{SETTLEMENT_SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +84,22 @@ class Job:
     fence: int
     """Of the newest lease."""
     lease_until_ms: int
+    began_ms: int
+    """When the newest lease was given."""
     device: str | None
     """Of the newest attempt of its proof."""
     cpu_next: bool
-    """Whether a worker with a GPU was lost with it, and a CPU is to try."""
+    """Whether a worker with a GPU was lost with it, and a CPU is to try, or is trying."""
     late_for: str | None
-    """The device that would not finish it before it is due."""
+    """The devices that would not finish it before it is due, with spaces between."""
     failed_from: JobState | None
     problem: Problem | None
     """The newest one."""
     progress: ProofProgress
+
+    def is_late_for(self, device: str) -> bool:
+        """Whether this device would not finish it before it is due, as it said."""
+        return device in (self.late_for or "").split()
 
 
 @dataclass(frozen=True, slots=True)

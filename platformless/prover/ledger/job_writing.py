@@ -12,8 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .errors import JobGivenUp, LeaseLost, TransitionRefused
-from .job_reading import JobReader, job_of
+from .errors import JobGivenUp, JobUnknown, LeaseLost, TransitionRefused
+from .job_reading import LONGEST_LEASE_MS, LONGEST_REST_MS, JobReader, job_of
 from .job_states import (
     OVER,
     JobKind,
@@ -27,7 +27,13 @@ from .job_values import Artefact, Job, Lease, Problem, ProofProgress, Submission
 
 _PROVE = "prove"
 _FREE = {"owner": None, "lease_until_ms": 0}
-_UNTROUBLED = {"problem_code": None, "problem": None, "failures": 0, "not_before_ms": 0}
+_UNTROUBLED = {
+    "problem_code": None,
+    "problem": None,
+    "failures": 0,
+    "not_before_ms": 0,
+    "cpu_next": False,
+}
 _NO_PROGRESS = {
     "cycles_done": 0,
     "cycles_total": 0,
@@ -74,8 +80,8 @@ class JobWriter:
                 "changed_ms": self._now,
                 "starts": 0,
                 "fence": 0,
+                "began_ms": self._now,
                 "device": None,
-                "cpu_next": False,
                 "late_for": None,
                 "failed_from": None,
                 **_FREE,
@@ -92,19 +98,16 @@ class JobWriter:
         last. None when there is nothing. A job that was begun too often fails instead."""
         while (job := self._most_urgent(queue, worker)) is not None:
             self._end_lost(job)
-            lost_gpu = (
-                job.state is JobState.PROVING and job.device == "cuda" and job.owner is not None
-            )
             if job.starts >= most_starts:
                 problem = _given_up(job)
                 self._set_state(job, JobState.FAILED, **_FREE, **_named(problem))
                 continue
-            if lost_gpu and not job.cpu_next:
+            was_lost = job.state is JobState.PROVING and job.owner is not None
+            cpu_next = job.device == "cuda" if was_lost else job.cpu_next
+            if cpu_next and not worker.has_cpu:
                 self._update(job, cpu_next=True, **_FREE)
-                if not worker.has_cpu:
-                    continue
-                job = dataclasses.replace(job, cpu_next=True, owner=None)
-            device = "cpu" if job.cpu_next else worker.device
+                continue
+            device = "cpu" if cpu_next else worker.device
             lease = self._lease(
                 job,
                 worker.owner,
@@ -113,7 +116,7 @@ class JobWriter:
                 device=device,
                 state=JobState.PROVING.value,
                 starts=job.starts + 1,
-                cpu_next=False,
+                cpu_next=cpu_next,
                 **_NO_PROGRESS,
             )
             if lease is not None:
@@ -124,9 +127,14 @@ class JobWriter:
         self, job_id: str, step: str, states: Sequence[JobState], owner: str, lease_ms: int
     ) -> Lease | None:
         """Leases a job for a step other than the proof. None when it is in another state, is held
-        by somebody, or has to wait."""
-        ready = sa.and_(jobs.c.job_id == job_id, self._reader.is_ready(states, self._now))
-        row = self._connection.execute(sa.select(jobs).where(ready)).first()
+        by somebody, has to wait, or is over."""
+        unfinished = [state for state in states if state not in OVER]
+        query = (
+            sa.select(jobs)
+            .where(jobs.c.job_id == job_id, self._reader.is_ready(unfinished, self._now))
+            .with_for_update(skip_locked=True)
+        )
+        row = self._connection.execute(query).first()
         if row is None:
             return None
         job = job_of(row)
@@ -139,7 +147,7 @@ class JobWriter:
         """Raises:
         LeaseLost
         """
-        values: dict[str, Any] = {"lease_until_ms": self._now + lease_ms}
+        values: dict[str, Any] = {"lease_until_ms": self._lease_until(lease_ms)}
         if progress is not None:
             values |= dataclasses.asdict(progress)
         self._change(lease, values)
@@ -148,8 +156,11 @@ class JobWriter:
         """A new state, while the lease goes on.
 
         Raises:
-            LeaseLost, TransitionRefused
+            LeaseLost
+            TransitionRefused: also when the job would be over: see `finish` and `fail`.
         """
+        if state in OVER:
+            raise _ends(lease, state)
         self._move(lease, state, {**_UNTROUBLED})
         if submission is not None:
             self._submission(lease.job.id, submission)
@@ -166,8 +177,11 @@ class JobWriter:
         longer kept here.
 
         Raises:
-            LeaseLost, TransitionRefused
+            LeaseLost
+            TransitionRefused: also when the job would have failed: see `fail`.
         """
+        if state is JobState.FAILED:
+            raise _ends(lease, state)
         self._move(lease, state, {**_FREE, **_UNTROUBLED})
         self._end_attempt(lease, "done")
         if artefact is not None:
@@ -189,7 +203,15 @@ class JobWriter:
     def refuse(self, lease: Lease, device: str, problem: Problem) -> None:
         """This device would not finish the proof in time: others may, and it is the last that this
         device takes up."""
-        values = {**_FREE, **_named(problem), "late_for": device, "not_before_ms": 0}
+        job = self._current(lease)
+        late_for = job.late_for if job.is_late_for(device) else f"{job.late_for or ''} {device}"
+        values: dict[str, Any] = {
+            **_FREE,
+            **_named(problem),
+            "late_for": (late_for or "").strip(),
+            "not_before_ms": 0,
+            "cpu_next": False,
+        }
         self._change(lease, values | self._unbegun(lease))
         self._end_attempt(lease, "refused", problem)
 
@@ -202,10 +224,10 @@ class JobWriter:
             **_FREE,
             **_named(problem),
             "failures": job.failures + 1,
-            "not_before_ms": self._now + rest_ms,
+            "not_before_ms": self._now + min(rest_ms, LONGEST_REST_MS),
         }
         if job.state is JobState.PROVING:
-            values |= {"state": JobState.RECORDED.value, "cpu_next": cpu_next}
+            values |= {"state": JobState.RECORDED.value, "cpu_next": cpu_next, **_NO_PROGRESS}
         self._change(lease, values)
         self._end_attempt(lease, "failed", problem)
 
@@ -219,7 +241,7 @@ class JobWriter:
     def fail_unheld(self, job_id: str, problem: Problem) -> None:
         """Gives a job up whoever works on it; that one's lease is lost. A job that is over stays
         as it is."""
-        job = self._reader.job(job_id)
+        job = self._locked(job_id)
         if job.state in OVER:
             return
         self._end_lost(job, "failed")
@@ -233,12 +255,13 @@ class JobWriter:
             JobUnknown
             TransitionRefused: when it has not failed.
         """
-        job = self._reader.job(job_id)
+        job = self._locked(job_id)
         if job.state is not JobState.FAILED or job.failed_from is None:
             raise TransitionRefused(
                 f"job {job_id} has not failed", expected="a failed job", got=job.state.value
             )
         state = retried_as(job.kind, job.failed_from)
+        anew = _NO_PROGRESS if state is JobState.RECORDED else {}
         self._update(
             job,
             state=state.value,
@@ -247,24 +270,29 @@ class JobWriter:
             late_for=None,
             **_FREE,
             **_UNTROUBLED,
+            **anew,
         )
         return self._reader.job(job_id)
 
     def set_due(self, session_id: int, due_at: int) -> None:
-        """The session's open jobs are due at another time."""
+        """The session's open jobs are due at another time; who would have been late may try."""
         open_states = [state.value for state in JobState if state not in OVER]
         self._connection.execute(
             jobs.update()
             .where(jobs.c.chain == self._chain, jobs.c.session_id == str(session_id))
             .where(jobs.c.state.in_(open_states), jobs.c.due_at != due_at),
-            {"due_at": due_at},
+            {"due_at": due_at, "late_for": None},
         )
 
     def _most_urgent(self, queue: JobQueue, worker: Worker) -> Job | None:
         mine = [jobs.c.queue == queue.value, jobs.c.kind == JobKind.CHECKPOINT.value]
         if not worker.has_cpu:
-            mine.append(sa.not_(jobs.c.cpu_next))
-        in_time = sa.or_(jobs.c.late_for.is_(None), jobs.c.late_for != worker.device)
+            had_its_turn = sa.and_(jobs.c.owner.is_not(None), jobs.c.device == "cpu")
+            mine.append(sa.or_(sa.not_(jobs.c.cpu_next), had_its_turn))
+        late_for = sa.literal(" ") + jobs.c.late_for + " "
+        in_time = sa.or_(
+            jobs.c.late_for.is_(None), sa.not_(late_for.contains(f" {worker.device} "))
+        )
         for state, more in (
             (JobState.PROVING, sa.true()),
             (JobState.RECORDED, in_time),
@@ -286,8 +314,8 @@ class JobWriter:
         self, job: Job, owner: str, lease_ms: int, *, step: str, device: str | None, **values: Any
     ) -> Lease | None:
         """None when somebody else was faster."""
-        fence, until = job.fence + 1, self._now + lease_ms
-        values |= {"owner": owner, "fence": fence, "lease_until_ms": until}
+        fence, until = job.fence + 1, self._lease_until(lease_ms)
+        values |= {"owner": owner, "fence": fence, "lease_until_ms": until, "began_ms": self._now}
         if device is not None:
             values["device"] = device
         if not self._update(job, **values):
@@ -305,6 +333,9 @@ class JobWriter:
             },
         )
         return Lease(self._reader.job(job.id), owner, fence, until)
+
+    def _lease_until(self, lease_ms: int) -> int:
+        return self._now + min(lease_ms, LONGEST_LEASE_MS)
 
     def _end_lost(self, job: Job, outcome: str = "lost") -> None:
         """The attempt that never ended, if there is one."""
@@ -329,6 +360,18 @@ class JobWriter:
         if job.state is not JobState.PROVING:
             return {}
         return {"state": JobState.RECORDED.value, "starts": job.starts - 1, **_NO_PROGRESS}
+
+    def _locked(self, job_id: str) -> Job:
+        """A job that nobody changes before this transaction ends.
+
+        Raises:
+            JobUnknown
+        """
+        query = sa.select(jobs).where(_of(jobs, self._chain, job_id)).with_for_update()
+        row = self._connection.execute(query).first()
+        if row is None:
+            raise JobUnknown("no such job", expected="a job of this chain", got=job_id)
+        return job_of(row)
 
     def _current(self, lease: Lease) -> Job:
         job = self._reader.job(lease.job.id)
@@ -377,9 +420,10 @@ class JobWriter:
 
     def _submission(self, job_id: str, submission: Submission) -> None:
         known = {n: v for n, v in dataclasses.asdict(submission).items() if v is not None}
+        if not known:
+            return
         changed = self._connection.execute(
-            submissions.update().where(_of(submissions, self._chain, job_id)),
-            known or {"outcome": None},
+            submissions.update().where(_of(submissions, self._chain, job_id)), known
         )
         if changed.rowcount == 0:
             self._connection.execute(
@@ -402,8 +446,17 @@ def _lost(lease: Lease) -> LeaseLost:
     )
 
 
+def _ends(lease: Lease, state: JobState) -> TransitionRefused:
+    return TransitionRefused(
+        f"job {lease.job.id} would be {state.value} while it is worked on",
+        expected="`fail`" if state is JobState.FAILED else "`finish`",
+        got=state.value,
+    )
+
+
 def _given_up(job: Job) -> Problem:
-    last = f"{job.problem.code} {job.problem.message}" if job.problem else "the worker was lost"
+    told = job.problem if job.state is JobState.RECORDED else None
+    last = f"{told.code} {told.message}" if told else "the worker was lost"
     return Problem.of(
         JobGivenUp(
             f"begun {job.starts} times, never finished; the last time: {last}",

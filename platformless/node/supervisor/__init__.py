@@ -1,0 +1,1 @@
+"""One command for one machine: the node, its workers and embedded services under one supervisor."""

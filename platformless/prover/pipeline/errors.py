@@ -1,0 +1,53 @@
+"""Errors of the pipeline: why a job is given up, or waits.
+
+PipelineError               PIP-000
+├── DeadlineTooNear         PIP-001   this device would not finish the proof before it is due
+├── EarlierProofFailed      PIP-002   an earlier checkpoint of the session has no proof
+├── NotAsSubmitted          PIP-003   the chain has another proof than was sent
+├── BundleMissing           PIP-004   the proof's bytes are nowhere any more
+├── ProofsUnfinished        PIP-005   a session that waits for its proofs
+└── TransactionsSpent       PIP-006   the same transaction reverted again and again
+"""
+
+from __future__ import annotations
+
+from ...errors import PlatformlessError
+
+
+class PipelineError(PlatformlessError):
+    """A job cannot go on."""
+
+    code = "PIP-000"
+
+
+class DeadlineTooNear(PipelineError):
+    code = "PIP-001"
+    advice = "use a faster prover, or sessions with a longer proof timeout"
+
+
+class EarlierProofFailed(PipelineError):
+    code = "PIP-002"
+    advice = "`fabstir-llm-node jobs retry` the earlier checkpoint"
+
+
+class NotAsSubmitted(PipelineError):
+    code = "PIP-003"
+    advice = "check the RPC endpoint and the marketplace's address"
+
+
+class BundleMissing(PipelineError):
+    code = "PIP-004"
+
+
+class ProofsUnfinished(PipelineError):
+    """`wait_until`: Unix seconds, when the session is looked at again."""
+
+    code = "PIP-005"
+
+    def __init__(self, message: str, *, wait_until: int) -> None:
+        super().__init__(message, expected="confirmed proofs, or a retry of what failed")
+        self.wait_until = wait_until
+
+
+class TransactionsSpent(PipelineError):
+    code = "PIP-006"

@@ -1,0 +1,99 @@
+"""The step `publish`: bundle, delta and index go to storage, in the order of the checkpoints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from ...protocol.digests import ProofHash
+from ...storage.publication import Checkpoint, CheckpointPublisher
+from ..broker.doorbell import Actor, Doorbell
+from ..ledger.job_states import JobQueue, JobState
+from ..ledger.job_values import Artefact, Submission, checkpoint_job
+from ..ledger.ledger import Ledger
+from .errors import BundleMissing
+from .holding import held
+from .rules import PipelineRules
+
+log = logging.getLogger(__name__)
+
+
+class Publishing:
+    """Publishes proven checkpoints."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        doorbell: Doorbell,
+        publisher: CheckpointPublisher,
+        rules: PipelineRules,
+        owner: str,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._ledger = ledger
+        self._doorbell = doorbell
+        self._publisher = publisher
+        self._rules = rules
+        self._owner = owner
+        self._clock_ms = clock_ms
+
+    async def publish(self, job_id: str) -> None:
+        """Does nothing when it is not this job's turn.
+
+        Raises:
+            LedgerError: what was done will be done again.
+        """
+        jobs = self._ledger.jobs
+        lease = await jobs.claim_step(
+            job_id,
+            Actor.PUBLISH.value,
+            (JobState.PROVEN,),
+            self._owner,
+            lease_ms=round(self._rules.lease_seconds * 1000),
+        )
+        if lease is None:
+            return
+        job = lease.job
+        async with held(jobs, lease, self._rules, self._clock_ms):
+            artefact = await self._artefact(job_id, job.session_id, job.number)
+            bundle = artefact.bundle or b""
+            cut = await self._ledger.checkpoint(job.session_id, job.number)
+            binding = await self._ledger.binding(job.session_id)
+            published = await self._publisher.publish(
+                Checkpoint(
+                    delta=replace(cut.delta, proof_hash=artefact.proof_hash),
+                    bundle=bundle,
+                    timestamp_ms=cut.at_ms,
+                    recovery_key=binding.recovery_key if binding is not None else None,
+                )
+            )
+            submission = Submission(
+                proof_cid=published.proof_cid,
+                delta_cid=published.delta_cid,
+                index_cid=published.index_cid,
+            )
+            await jobs.finish(lease, JobState.PUBLISHED, artefact=artefact, submission=submission)
+            log.info("job %s: published as %s", job_id, published.proof_cid)
+            queue = JobQueue.SETTLEMENT
+            await self._doorbell.ring(queue, Actor.SUBMIT, job_id)
+            following = checkpoint_job(job.session_id, job.number + 1)
+            await self._doorbell.ring(queue, Actor.PUBLISH, following)
+
+    async def _artefact(self, job_id: str, session_id: int, number: int) -> Artefact:
+        """What was published before, if anything was: it may be on chain already. Otherwise what
+        was proven.
+
+        Raises:
+            BundleMissing
+        """
+        artefact = await self._ledger.jobs.artefact(job_id)
+        prepared = self._publisher.prepared(session_id, number)
+        if artefact is None or (prepared is None and artefact.bundle is None):
+            raise BundleMissing(f"job {job_id} has no bundle", expected="one, in state proven")
+        if prepared is None:
+            return artefact
+        proof_hash = ProofHash.of(prepared)
+        if proof_hash != artefact.proof_hash:
+            log.warning("job %s: another proof of it was prepared before, and is published", job_id)
+        return replace(artefact, bundle=prepared, proof_hash=proof_hash, size_bytes=len(prepared))

@@ -1,0 +1,173 @@
+"""The step `settle`: a session that is over is completed on chain, and the money is where it
+belongs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ...chain.connection import Chain
+from ...chain.errors import ContractRefused
+from ...chain.marketplace import Marketplace
+from ...chain.sending.entry import Entry
+from ...chain.sending.sender import TransactionSender
+from ...chain.session import Session, SessionStatus
+from ..broker.doorbell import Actor
+from ..ledger.job_states import OVER, JobKind, JobState
+from ..ledger.job_values import Job, Lease, Problem, Submission
+from ..ledger.ledger import Ledger
+from .errors import EarlierProofFailed, ProofsUnfinished
+from .holding import held
+from .rules import PipelineRules
+from .transactions import newest_hash, send_once
+
+log = logging.getLogger(__name__)
+_OUTCOMES = {SessionStatus.COMPLETED: "completed", SessionStatus.TIMED_OUT: "timed out"}
+_LOOK_AGAIN_SECONDS = 20
+
+
+class Settling:
+    """Settles sessions from the host's account."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        chain: Chain,
+        sender: TransactionSender,
+        rules: PipelineRules,
+        owner: str,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._ledger = ledger
+        self._chain = chain
+        self._marketplace = Marketplace(chain)
+        self._sender = sender
+        self._rules = rules
+        self._owner = owner
+        self._clock_ms = clock_ms
+
+    async def settle(self, job_id: str) -> None:
+        """Does nothing while proofs of the session are under way.
+
+        Raises:
+            LedgerError: what was done will be found done.
+        """
+        jobs = self._ledger.jobs
+        job = await jobs.find(job_id)
+        if job is None or job.kind is not JobKind.SETTLEMENT:
+            return
+        siblings = await self._checkpoints(job)
+        failed = any(one.state is JobState.FAILED for one in siblings)
+        if not failed and any(one.state not in OVER for one in siblings):
+            return
+        lease = await jobs.claim_step(
+            job_id,
+            Actor.SETTLE.value,
+            (JobState.RECORDED, JobState.SUBMITTED),
+            self._owner,
+            lease_ms=round(self._rules.lease_seconds * 1000),
+        )
+        if lease is None:
+            return
+        async with held(jobs, lease, self._rules, self._clock_ms):
+            session = await self._marketplace.session(job.session_id)
+            if session.status is SessionStatus.ACTIVE and failed:
+                await self._give_up_proofs(session, await self._checkpoints(job))
+            told = await self._settled(lease, session)
+            await jobs.finish(lease, JobState.CONFIRMED, submission=told)
+            log.info(
+                "session %d is settled (%s): host %s, client %s of %s",
+                job.session_id,
+                told.outcome,
+                told.host_earned,
+                told.refunded,
+                told.token,
+            )
+
+    async def _checkpoints(self, job: Job) -> list[Job]:
+        found = await self._ledger.jobs.of_sessions([job.session_id])
+        return [one for one in found if one.kind is JobKind.CHECKPOINT]
+
+    async def _give_up_proofs(self, session: Session, checkpoints: list[Job]) -> None:
+        """Waits for a retry of what failed, as long as the session cannot be ended by others. Then
+        what comes after a failed proof is given up as well.
+
+        Raises:
+            ProofsUnfinished: not yet.
+        """
+        now = (await self._chain.head()).timestamp
+        patience_ends = session.times_out_at - round(self._rules.retry_margin_seconds)
+        first_failed = min(one.number for one in checkpoints if one.state is JobState.FAILED)
+        going_on = [
+            one for one in checkpoints if one.state not in OVER and one.number < first_failed
+        ]
+        if now < patience_ends or going_on:
+            raise ProofsUnfinished(
+                f"session {session.id} has a checkpoint without proof: {first_failed}",
+                wait_until=max(patience_ends, now + _LOOK_AGAIN_SECONDS),
+            )
+        for one in checkpoints:
+            if one.state not in OVER:
+                problem = EarlierProofFailed(
+                    f"checkpoint {first_failed} of session {session.id} has no proof"
+                )
+                await self._ledger.jobs.fail_unheld(one.id, Problem.of(problem))
+
+    async def _settled(self, lease: Lease, session: Session) -> Submission:
+        if session.status is not SessionStatus.ACTIVE:
+            return self._told(session)
+
+        async def on_sent(entry: Entry) -> None:
+            sent = Submission(transaction_hash=newest_hash(entry))
+            if lease.job.state is JobState.RECORDED:
+                await self._ledger.jobs.move(lease, JobState.SUBMITTED, sent)
+
+        conversation_cid = await self._conversation_cid(lease.job)
+        try:
+            confirmed = await send_once(
+                self._sender,
+                f"settlement {session.id}",
+                self._marketplace.complete(session.id, conversation_cid),
+                on_sent=on_sent,
+                confirm_seconds=self._rules.confirm_seconds,
+            )
+        except ContractRefused as refusal:
+            now = await self._marketplace.session(session.id)
+            if now.status is not SessionStatus.ACTIVE:  # somebody else was faster
+                return self._told(now)
+            raise await self._marketplace.explain_completion(
+                refusal, session.id, self._sender.address
+            ) from refusal
+        return self._told(
+            await self._marketplace.session(session.id),
+            transaction_hash=confirmed.transaction_hash,
+            block_number=confirmed.block_number,
+            fee_wei=str(confirmed.fee.units),
+        )
+
+    async def _conversation_cid(self, job: Job) -> str:
+        """The newest index, which names everything that was published; or nothing."""
+        for one in reversed(await self._checkpoints(job)):
+            published = await self._ledger.jobs.submission(one.id)
+            if published.index_cid is not None and one.state is JobState.CONFIRMED:
+                return published.index_cid
+        return ""
+
+    def _told(
+        self,
+        session: Session,
+        *,
+        transaction_hash: str | None = None,
+        block_number: int | None = None,
+        fee_wei: str | None = None,
+    ) -> Submission:
+        return Submission(
+            transaction_hash=transaction_hash,
+            block_number=block_number,
+            fee_wei=fee_wei,
+            host_earned=str(session.paid_to_host.units),
+            refunded=str(session.refunded.units),
+            token=session.deposit.token.symbol,
+            outcome=_OUTCOMES.get(session.status, "completed"),
+            confirmed_ms=self._clock_ms(),
+        )

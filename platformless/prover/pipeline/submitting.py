@@ -1,0 +1,170 @@
+"""The step `submit`: a published checkpoint's proof goes on chain, and is read back from there.
+
+A session's checkpoints are submitted in their order, each when the one before is confirmed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ...chain.connection import Chain
+from ...chain.errors import ContractRefused
+from ...chain.events import ProofSubmitted, SessionEvents, proof_submitted_in
+from ...chain.marketplace import Marketplace
+from ...chain.sending.entry import Entry
+from ...chain.sending.sender import TransactionSender
+from ...chain.session import ProofSubmission
+from ..broker.doorbell import Actor, Doorbell, actor_for
+from ..ledger.job_states import JobKind, JobQueue, JobState
+from ..ledger.job_values import Job, Lease, Submission, checkpoint_job, settlement_job
+from ..ledger.ledger import Ledger
+from .errors import BundleMissing, NotAsSubmitted
+from .holding import held
+from .rules import PipelineRules
+from .transactions import newest_hash, send_once
+
+log = logging.getLogger(__name__)
+
+
+class Submitting:
+    """Submits proofs from the host's account."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        doorbell: Doorbell,
+        chain: Chain,
+        sender: TransactionSender,
+        rules: PipelineRules,
+        owner: str,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._ledger = ledger
+        self._doorbell = doorbell
+        self._chain = chain
+        self._marketplace = Marketplace(chain)
+        self._sender = sender
+        self._rules = rules
+        self._owner = owner
+        self._clock_ms = clock_ms
+
+    async def submit(self, job_id: str) -> None:
+        """Does nothing when it is not this job's turn.
+
+        Raises:
+            LedgerError: what was done will be found done.
+        """
+        jobs = self._ledger.jobs
+        lease = await jobs.claim_step(
+            job_id,
+            Actor.SUBMIT.value,
+            (JobState.PUBLISHED, JobState.SUBMITTED),
+            self._owner,
+            lease_ms=round(self._rules.lease_seconds * 1000),
+        )
+        if lease is None:
+            return
+        async with held(jobs, lease, self._rules, self._clock_ms):
+            submission = await self._submission(lease.job)
+            told = await self._confirmed(lease, submission)
+            await jobs.finish(lease, JobState.CONFIRMED, submission=told)
+            log.info("job %s: confirmed in block %s", job_id, told.block_number)
+            await self._after(lease.job)
+
+    async def _submission(self, job: Job) -> ProofSubmission:
+        artefact = await self._ledger.jobs.artefact(job.id)
+        published = await self._ledger.jobs.submission(job.id)
+        if artefact is None or published.proof_cid is None or published.delta_cid is None:
+            raise BundleMissing(f"job {job.id} was not published", expected="its CIDs")
+        return ProofSubmission(
+            session_id=job.session_id,
+            tokens=job.tokens,
+            proof_hash=artefact.proof_hash,
+            proof_cid=published.proof_cid,
+            delta_cid=published.delta_cid,
+        )
+
+    async def _confirmed(self, lease: Lease, submission: ProofSubmission) -> Submission:
+        """Sends, waits, and compares what the chain then says.
+
+        Raises:
+            ContractRefused: judged by the session's state, and not because the proof is there.
+            NotAsSubmitted
+        """
+
+        async def on_sent(entry: Entry) -> None:
+            sent = Submission(transaction_hash=newest_hash(entry))
+            if lease.job.state is JobState.PUBLISHED:
+                await self._ledger.jobs.move(lease, JobState.SUBMITTED, sent)
+
+        key = f"proof {lease.job.id} {submission.proof_hash.value.hex()}"
+        try:
+            confirmed = await send_once(
+                self._sender,
+                key,
+                self._marketplace.submit_proof(submission),
+                on_sent=on_sent,
+                confirm_seconds=self._rules.confirm_seconds,
+            )
+        except ContractRefused as refusal:
+            event = await self._on_chain(submission)
+            if event is None:
+                raise await self._marketplace.explain_submission(
+                    refusal, submission, self._sender.address
+                ) from refusal
+            log.info("job %s: its proof is on chain already", lease.job.id)
+            _require_same(event, submission)
+            return self._told(event, None)
+        receipt = await self._chain.receipt(confirmed.transaction_hash)
+        try:
+            event = proof_submitted_in(receipt.logs if receipt is not None else ())
+        except LookupError as error:
+            raise NotAsSubmitted(
+                f"transaction {confirmed.transaction_hash} submitted no proof"
+            ) from error
+        _require_same(event, submission)
+        return self._told(event, str(confirmed.fee.units))
+
+    async def _on_chain(self, submission: ProofSubmission) -> ProofSubmitted | None:
+        """The proof, when it is there although this process knows of no transaction."""
+        session = await self._marketplace.session(submission.session_id)
+        for event in await SessionEvents(self._chain).proofs(session):
+            if event.proof_hash == submission.proof_hash:
+                return event
+        return None
+
+    def _told(self, event: ProofSubmitted, fee_wei: str | None) -> Submission:
+        return Submission(
+            transaction_hash=event.place.transaction_hash,
+            block_number=event.place.block_number,
+            fee_wei=fee_wei,
+            confirmed_ms=self._clock_ms(),
+        )
+
+    async def _after(self, job: Job) -> None:
+        """What this proof has made possible."""
+        jobs = self._ledger.jobs
+        session = await self._marketplace.session(job.session_id)
+        await jobs.set_due(job.session_id, session.times_out_at)
+        following = await jobs.find(checkpoint_job(job.session_id, job.number + 1))
+        queue = JobQueue.SETTLEMENT
+        if following is None:
+            await self._doorbell.ring(queue, Actor.SETTLE, settlement_job(job.session_id))
+        elif following.state in (JobState.PROVEN, JobState.PUBLISHED, JobState.SUBMITTED):
+            actor = actor_for(JobKind.CHECKPOINT, following.state)
+            await self._doorbell.ring(queue, actor, following.id)
+
+
+def _require_same(event: ProofSubmitted, sent: ProofSubmission) -> None:
+    """Raises:
+    NotAsSubmitted
+    """
+    got = (event.session_id, event.tokens, event.proof_hash, event.proof_cid, event.delta_cid)
+    expected = (sent.session_id, sent.tokens, sent.proof_hash, sent.proof_cid, sent.delta_cid)
+    if got != expected:
+        raise NotAsSubmitted(
+            "the chain has another proof than was sent",
+            expected=", ".join(map(str, expected)),
+            got=", ".join(map(str, got)),
+        )

@@ -1,0 +1,56 @@
+"""Sending a job's transaction: once, however often the step is killed and done again.
+
+The sender's outbox knows each transaction by a key. The key names what is sent, so that the step
+finds it again. A key whose transaction reverted is spent; the next attempt has a key of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from ...chain.connection import ContractCall
+from ...chain.errors import TransactionReverted
+from ...chain.sending.entry import Entry, State
+from ...chain.sending.sender import Confirmed, TransactionSender
+from .errors import TransactionsSpent
+
+_MOST_KEYS = 8
+
+
+async def send_once(
+    sender: TransactionSender,
+    key: str,
+    call: ContractCall,
+    *,
+    on_sent: Callable[[Entry], Awaitable[None]],
+    confirm_seconds: float,
+) -> Confirmed:
+    """Sends a call, or goes on waiting for it, until it is final.
+
+    Args:
+        on_sent: Called when the transaction is signed and in the outbox.
+
+    Raises:
+        ContractRefused: the contract would revert, or did; nothing is under way.
+        TransactionReverted: it did, and the node cannot tell why.
+        TransactionsSpent: it has reverted too often.
+        SenderError, RpcError: as `TransactionSender.send`; it may be under way.
+    """
+    for attempt in range(_MOST_KEYS):
+        name = key if attempt == 0 else f"{key} again {attempt}"
+        entry = await sender.submit(name, call)
+        if entry.state is State.REVERTED:
+            continue
+        await on_sent(entry)
+        try:
+            return await sender.wait(name, confirm_seconds=confirm_seconds)
+        except TransactionReverted as error:
+            raise error.refusal or error from error
+    raise TransactionsSpent(
+        f"{key} was mined and reverted each time", expected="success", got=f"{_MOST_KEYS} times"
+    )
+
+
+def newest_hash(entry: Entry) -> str | None:
+    """Of the version that is under way."""
+    return entry.mined_hash or (entry.offers[-1].hash if entry.offers else None)
