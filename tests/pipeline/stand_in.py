@@ -1,0 +1,98 @@
+"""A stand-in for the prover, for tests of the schedule only.
+
+It proves nothing: its bundles have the right journal and a receipt of random bytes, which any
+verifier rejects. Everything else of the pipeline (ledger, leases, broker, storage, chain) is real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from platformless.audit.release import trusted_images
+from platformless.audit.verify import CLAIM_KIND, ZKVM
+from platformless.protocol.acknowledgement import AcknowledgementSignature
+from platformless.protocol.assurance import Assurance
+from platformless.protocol.bundle import Bundle
+from platformless.protocol.digests import ProofHash
+from platformless.protocol.window import Window
+from platformless.prover.ledger.job_values import Artefact
+from platformless.prover.messages import Executed, Execution, OnProgress, SegmentProven
+
+_CYCLES = 32_768
+
+
+@dataclass
+class StandInProver:
+    """A `WindowProver` that takes `seconds` for what is no proof. `fault` is called before each,
+    and may raise."""
+
+    seconds: float = 0.05
+    device: str = "cpu"
+    expected: float | None = None
+    fault: Callable[[Window], None] | None = None
+    windows: list[Window] = field(default_factory=list)
+    """What it was asked to prove."""
+
+    async def expected_seconds(self, _window: Window) -> float | None:
+        return self.expected
+
+    async def prove(
+        self,
+        window: Window,
+        acknowledgement: AcknowledgementSignature | None,
+        *,
+        deadline_seconds: float,
+        on_progress: OnProgress,
+    ) -> Artefact:
+        self.windows.append(window)
+        if self.fault is not None:
+            self.fault(window)
+        began = time.monotonic()
+        journal = window.claim().encode()
+        on_progress(Executed(_execution(journal)))
+        async with asyncio.timeout(deadline_seconds):
+            await asyncio.sleep(self.seconds)
+        on_progress(SegmentProven(1, 1, _CYCLES, _CYCLES, time.monotonic() - began))
+        data = Bundle(
+            claim_kind=CLAIM_KIND,
+            assurance=Assurance.ACCOUNTING.value,
+            image_id=trusted_images()[CLAIM_KIND].value,
+            zkvm=ZKVM,
+            verifier_parameters=bytes(32),
+            receipt_kind="composite",
+            journal=journal,
+            receipt=secrets.token_bytes(1024),
+            acknowledgement=acknowledgement.value if acknowledgement else None,
+        ).encode()
+        return Artefact(
+            proof_hash=ProofHash.of(data),
+            size_bytes=len(data),
+            bundle=data,
+            device=self.device,
+            receipt_kind="composite",
+            total_cycles=_CYCLES,
+            segments=1,
+            prove_ms=round((time.monotonic() - began) * 1000),
+            peak_memory_bytes=0,
+        )
+
+    async def close(self) -> None:
+        """Nothing is left behind."""
+
+
+def _execution(journal: bytes) -> Execution:
+    return Execution(
+        image_id=trusted_images()[CLAIM_KIND].value.hex(),
+        journal=journal.hex(),
+        segments=1,
+        segment_po2=[15],
+        user_cycles=0,
+        paging_cycles=0,
+        reserved_cycles=0,
+        total_cycles=_CYCLES,
+        memory_bytes=0,
+    )
