@@ -5,12 +5,15 @@ CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platf
 export PLATFORMLESS_CACHE := $(CACHE)
 export UV_CACHE_DIR ?= $(CACHE)/uv
 
-.PHONY: help demo test check setup prover prover-cuda contracts contracts-update interop guest guest-update bench bench-sender bench-storage bench-node vectors lock
+.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop guest guest-update bench bench-sender bench-storage bench-node vectors lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
 
-demo: setup prover ## prove a recorded session of 1,000 tokens and verify the proof
+demo: setup prover contracts ## a paid session on a local marketplace, streamed, proven, settled, checked (2 minutes)
+	@.venv/bin/fabstir-llm-node demo --report demo-report.json
+
+demo-proof: setup prover ## prove a recorded session of 1,000 tokens, verify the proof, and see a forgery rejected
 	@tools/demo.sh
 
 test: setup prover check contracts interop ## run every test

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -19,10 +20,13 @@ from ..protocol.frames import MAX_FRAME_BYTES
 from ..protocol.replies import (
     Acknowledged,
     AnyReply,
+    CheckpointSubmitted,
     Connected,
     EncryptedChunk,
     EncryptedResponse,
     ErrorReply,
+    ProofProgress,
+    ProofSubmitted,
     QueuePosition,
     SessionEnded,
     SessionInitAck,
@@ -41,6 +45,9 @@ _PING = '{"type":"ping"}'
 _CLOSE_SECONDS = 3.0
 _TEXT = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
+Notice = ProofProgress | ProofSubmitted | CheckpointSubmitted
+"""What a host says by itself. It is a claim of the host's, no more."""
+OnNotice = Callable[[Notice], None]
 Awaited = (
     SessionInitAck
     | EncryptedChunk
@@ -75,9 +82,13 @@ class HostConnection(AsyncClosing):
     """An open connection; `open` makes one."""
 
     def __init__(
-        self, socket: aiohttp.ClientWebSocketResponse[bool], limits: ConnectionLimits
+        self,
+        socket: aiohttp.ClientWebSocketResponse[bool],
+        limits: ConnectionLimits,
+        on_notice: OnNotice | None = None,
     ) -> None:
         self.limits = limits
+        self._on_notice = on_notice
         self._socket = socket
         self._replies: asyncio.Queue[tuple[int, Awaited] | None] = asyncio.Queue()
         self._buffered = 0
@@ -87,9 +98,16 @@ class HostConnection(AsyncClosing):
 
     @classmethod
     async def open(
-        cls, http: aiohttp.ClientSession, url: str, limits: ConnectionLimits
+        cls,
+        http: aiohttp.ClientSession,
+        url: str,
+        limits: ConnectionLimits,
+        on_notice: OnNotice | None = None,
     ) -> HostConnection:
         """Connects, and waits for the host's greeting.
+
+        Args:
+            on_notice: Called for what the host says about proofs; must not block.
 
         Raises:
             HostUnreachable
@@ -111,7 +129,7 @@ class HostConnection(AsyncClosing):
             raise HostUnreachable(
                 f"{url} does not answer", got=str(error) or type(error).__name__
             ) from error
-        return cls(socket, limits)
+        return cls(socket, limits, on_notice)
 
     @property
     def is_open(self) -> bool:
@@ -180,6 +198,8 @@ class HostConnection(AsyncClosing):
                 if message.type not in _TEXT:
                     break
                 reply = replies.decode(message.data)
+                if isinstance(reply, Notice) and self._on_notice is not None:
+                    self._on_notice(reply)
                 if not isinstance(reply, Awaited):
                     continue
                 size = len(message.data)

@@ -16,7 +16,7 @@ from ..protocol.seed import SeedCommitment, SeedPart
 from ..protocol.transcript import Entry, Tokens
 from .answer import Answer, Ending, Report, Sent
 from .channel import Ended, SessionChannel
-from .connection import ConnectionLimits, HostConnection
+from .connection import ConnectionLimits, HostConnection, Notice, OnNotice
 from .errors import (
     AnswerUnderWay,
     ClientError,
@@ -67,6 +67,9 @@ class ClientSession(AsyncClosing):
         self._channel: SessionChannel | None = None
         self._answer: Answer | None = None
         self._tokens_left: int | None = None
+        self.on_notice: OnNotice | None = None
+        """Called with what the host says about proofs while the session is connected. What it
+        says is proven by the chain and the bundles only."""
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -135,7 +138,9 @@ class ClientSession(AsyncClosing):
             HostForgot, StateChanged, CommitmentChanged: the host is not to be trusted.
         """
         await self.close()
-        connection = await HostConnection.open(self._http, websocket_url(self.api_url), self.limits)
+        connection = await HostConnection.open(
+            self._http, websocket_url(self.api_url), self.limits, self._notice
+        )
         self._channel = SessionChannel(
             connection, self.agreed, self.wallet, self._saved.host_key, self._web
         )
@@ -146,6 +151,10 @@ class ClientSession(AsyncClosing):
                 self._keep(distrust=str(error))
             await self.close()
             raise
+
+    def _notice(self, notice: Notice) -> None:
+        if self.on_notice is not None:
+            self.on_notice(notice)
 
     async def ask(
         self,

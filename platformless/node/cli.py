@@ -77,6 +77,24 @@ def worker(
     guarded(_PROGRAM, "worker", as_json, run)
 
 
+@app.command("demo")
+def demo(
+    report: Annotated[
+        Path, typer.Option("--report", help="Where the report is written, as JSON.")
+    ] = Path("demo-report.json"),
+    folder: Annotated[Path | None, typer.Option("--folder", help="Keep data and log here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a marketplace on this machine, and one paid session from token to settled proof."""
+
+    def run(output: Output) -> None:
+        from .demo.command import show_demo
+
+        show_demo(output, report, folder)
+
+    guarded(_PROGRAM, "demo", as_json, run)
+
+
 @app.command("dev-chain")
 def dev_chain(
     port: Annotated[int, typer.Option(min=0, max=65535, help="RPC port; 0: a free one.")] = 8545,

@@ -30,7 +30,7 @@ def set_up_logging(settings: WorkerSettings) -> None:
     """To standard error, at the level that is set; libraries only when something is wrong."""
     level = _LEVELS.get(settings.log_level, settings.log_level.upper())
     logging.basicConfig(level=level, format=_FORMAT)
-    for library in ("httpx", "pika", "dramatiq"):
+    for library in ("httpx", "pika", "dramatiq", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
 
 

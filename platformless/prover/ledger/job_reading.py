@@ -167,13 +167,11 @@ class JobReader:
 
     def open_sessions(self, limit: int) -> list[int]:
         """Sessions that have unfinished jobs."""
-        query = (
-            sa.select(jobs.c.session_id)
-            .where(jobs.c.chain == self._chain, _is_open())
-            .distinct()
-            .limit(limit)
-        )
-        return sorted(int(row.session_id) for row in self._connection.execute(query))
+        # A query a state: DISTINCT over all would go by sessions, and read every job.
+        of_state = sa.select(jobs.c.session_id).where(jobs.c.chain == self._chain)
+        query = sa.union(*(of_state.where(jobs.c.state == state.value) for state in _OPEN_STATES))
+        rows = self._connection.execute(query.limit(limit))
+        return sorted(int(row.session_id) for row in rows)
 
     def is_ready(self, states: Sequence[JobState], now_ms: int) -> sa.ColumnElement[bool]:
         """Jobs of this chain in one of the states that nobody holds and whose time has come."""

@@ -3,8 +3,8 @@
 A commit that is on the disk costs milliseconds, whatever it carries. So the thread takes all
 changes that were queued during the last commit, makes them in one transaction, and only then
 tells their callers. When a change raises, the transaction is undone and each change is made in
-one of its own: only the guilty one fails. One that lost a race with another process finds that
-one's row the second time.
+one of its own: only the guilty one fails. One that loses a race with another process is made once
+more, and finds that one's row.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from .database import Database
-from .errors import LedgerUnavailable
+from .errors import LedgerConflict, LedgerUnavailable
 
 _Result = TypeVar("_Result")
 Change = Callable[[sa.Connection], _Result]
-"""Makes a change within a transaction. It may be called a second time, in another transaction,
-after the first was undone."""
+"""Makes a change within a transaction. It may be called again, in another transaction, after the
+first was undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,19 @@ class GroupWriter:
     def _make_each(self, group: list[_Queued]) -> None:
         for place, queued in enumerate(group):
             try:
-                self._make_together([queued])
+                self._make_alone(queued)
             except LedgerUnavailable as error:
                 _fail(group[place:], error)
                 return
             except BaseException as error:
                 _fail([queued], error)
+
+    def _make_alone(self, queued: _Queued) -> None:
+        """It may be that only now it loses a race, or a server undoes it for another's sake."""
+        try:
+            self._make_together([queued])
+        except LedgerConflict:
+            self._make_together([queued])
 
 
 def _fail(group: list[_Queued], error: BaseException) -> None:

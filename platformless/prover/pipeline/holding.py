@@ -96,7 +96,8 @@ async def held(
             log.exception("job %s is given up: %s", lease.job.id, problem.code)
             await _told(jobs.fail(lease, problem), lease)
             return
-        log.warning(
+        log.log(
+            logging.INFO if verdict.is_foreseen else logging.WARNING,
             "job %s is tried again in %.1f s: %s %s",
             lease.job.id,
             verdict.rest_ms / 1000,

@@ -43,6 +43,8 @@ class TryAgain:
     rest_ms: int
     cpu_next: bool = False
     """A device that broke down is not asked at once again."""
+    is_foreseen: bool = False
+    """It is not a failure: the time had not come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def judge(error: Exception, job: Job, rules: PipelineRules, now_ms: int) -> Verd
     if isinstance(error, ContractRefused | ProofsUnfinished) and error.wait_until is not None:
         wait_seconds = error.wait_until - now_ms / 1000
         wait_seconds = min(max(wait_seconds, _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
-        return TryAgain(round(wait_seconds * 1000))
+        return TryAgain(round(wait_seconds * 1000), is_foreseen=True)
     if isinstance(error, StorageError):
         return TryAgain(rest_ms)
     if _is_the_contracts_last_word(error):

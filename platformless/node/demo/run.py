@@ -1,0 +1,336 @@
+"""Runs the demo: every part is the real one, and each in the process that it has in earnest.
+
+this process          the dev chain (anvil), the client, the narrator
+fabstir-llm-node      broker, portal, node, prover and settlement, as an operator starts them
+prove-session         the check, as anyone does it, from chain and portal alone
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from ...chain.connection import Chain
+from ...chain.devchain import DevChain
+from ...chain.marketplace import Marketplace
+from ...chain.session import SessionStatus
+from ...children import Child
+from ...client import Client, ClientSession, ClientSettings
+from ...client.wallet import Wallet
+from ...files import write_atomically
+from ...prover.ledger.job_states import JobKind, JobState
+from ...prover.ledger.job_values import Job, settlement_job
+from ...prover.ledger.jobs import Jobs, clock_ms
+from ...prover.ledger.ledger import Ledger
+from ..dev_chain import env_text
+from ..running import chain_tag, ledger_settings
+from ..settings import load_settings
+from ..supervisor.run import free_port
+from .display import DemoDisplay
+from .errors import DemoFailed
+from .marketplace import QUICKLY, register_host, running_marketplace
+from .report import DemoReport, ProvenCheckpoint
+
+QUESTIONS = (
+    "Explain in a few sentences why the sky is blue.",
+    "Now tell me a short story about a lighthouse keeper who counts ships.",
+    "What did the keeper learn in the end?",
+)
+_TOKENS_AN_ANSWER = 120
+_DEPOSIT_USDC = "0.5"
+_START_SECONDS = 240.0
+_PROOF_SECONDS = 480.0
+_SETTLE_SECONDS = 180.0
+_LOOK_SECONDS = 0.2
+_SETTINGS = {
+    "API_HOST": "127.0.0.1",
+    "DISCONNECT_GRACE_SECONDS": "1",
+    "SETTLE_IDLE_SECONDS": "5",
+    "CONFIRMATIONS": "2",
+    "CHAIN_POLL_SECONDS": "0.2",
+}
+
+
+async def run_demo(folder: Path, display: DemoDisplay) -> DemoReport:
+    """The whole. `folder` keeps the node's data and log.
+
+    Raises:
+        DemoFailed: when a step did not do what it should.
+        PlatformlessError: what a part said.
+    """
+    began = time.monotonic()
+    display.step("A marketplace: a local chain with the contracts, and money for the accounts")
+    async with running_marketplace() as dev_chain:
+        display.say(f"chain at {dev_chain.rpc_url}, JobMarketplace {dev_chain.network.marketplace}")
+        display.step("A host: broker, S5 portal, node with SmolLM2, prover, settlement")
+        environment = {
+            **dev_chain.environment(),
+            **_SETTINGS,
+            "API_PORT": str(free_port("127.0.0.1")),
+            "DATA_FOLDER": str(folder / "node"),
+        }
+        async with running_node(environment, folder) as facts:
+            display.say(f"node at {facts['url']}, portal at {facts['portals']}")
+            await register_host(dev_chain, facts["url"], folder)
+            display.say(f"host {facts['host']} is registered with its stake")
+            display.step("A client opens a paid session and holds an encrypted conversation")
+            session, seconds = await _converse(dev_chain, folder, display)
+            return await _prove(
+                dev_chain, environment, facts, folder, display, session, seconds, began
+            )
+
+
+@asynccontextmanager
+async def running_node(
+    environment: Mapping[str, str], folder: Path
+) -> AsyncIterator[dict[str, str]]:
+    """`fabstir-llm-node`, with its log in the folder; tells where things are.
+
+    Raises:
+        DemoFailed: when it does not start.
+    """
+    told: list[str] = []
+    up = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    log_path = folder / "node.log"
+    with log_path.open("w") as log:
+
+        def hear(line: str) -> None:  # in the child's reading thread
+            log.write(line + "\n")
+            log.flush()
+            if " | " not in line:
+                told.append(line)
+                if line == "}":
+                    loop.call_soon_threadsafe(up.set)
+
+        command = [sys.executable, "-m", "platformless.node", "--json", "--env-file", "/dev/null"]
+        child = Child(command, environment={**os.environ, **environment}, on_line=hear)
+        try:
+            ready = asyncio.create_task(up.wait())
+            deadline = time.monotonic() + _START_SECONDS
+            while not ready.done():
+                if child.exit_status is not None or time.monotonic() > deadline:
+                    raise DemoFailed(
+                        "the node does not start",
+                        expected=f"that it runs within {_START_SECONDS:.0f} s",
+                        got="\n".join(child.last_lines()),
+                    )
+                await asyncio.sleep(_LOOK_SECONDS)
+            yield _json_in(told)["node"]
+        finally:
+            child.terminate()
+            await asyncio.to_thread(child.wait, 60)
+            child.kill()
+
+
+def _json_in(lines: list[str]) -> dict[str, Any]:
+    """The object that a command with `--json` printed among other lines."""
+    start = len(lines) - 1 - lines[::-1].index("{")
+    document: dict[str, Any] = json.loads("\n".join(lines[start:]))
+    return document
+
+
+async def _converse(
+    dev_chain: DevChain, folder: Path, display: DemoDisplay
+) -> tuple[ClientSession, float]:
+    """The ended session, and how long its answers took."""
+    seconds = 0.0
+    settings = ClientSettings(
+        network=dev_chain.network,
+        private_key=bytes(dev_chain.accounts["client"].key),
+        folder=folder / "client",
+        sending=QUICKLY,
+    )
+    async with Client(settings) as client:
+        session = await client.open(
+            dev_chain.model.id,
+            dev_chain.network.usdc.amount(_DEPOSIT_USDC),
+            proof_interval=100,  # type: ignore[arg-type]
+            key="demo",
+        )
+        display.say(f"session {session.id}: {_DEPOSIT_USDC} USDC in escrow")
+        async with session:
+            for question in QUESTIONS:
+                display.question(question)
+                began = time.monotonic()
+                answer = await session.ask(question, max_tokens=_TOKENS_AN_ANSWER)
+                async for piece in answer:
+                    display.piece(piece)
+                seconds += time.monotonic() - began
+                display.answered()
+            await session.end()
+        display.say(
+            f"{session.tokens} tokens, each in a transcript that the client recomputed and signed"
+        )
+        return session, seconds
+
+
+async def _prove(
+    dev_chain: DevChain,
+    environment: Mapping[str, str],
+    facts: Mapping[str, str],
+    folder: Path,
+    display: DemoDisplay,
+    session: ClientSession,
+    stream_seconds: float,
+    began: float,
+) -> DemoReport:
+    settings, _ = load_settings(environment, env_file=None)
+    async with Chain(dev_chain.network) as chain:
+        tag = await chain_tag(chain)
+        async with await Ledger.open(ledger_settings(settings, tag)) as ledger:
+            display.step("The host proves the tokens with a STARK, publishes and submits the proof")
+            await _until_confirmed(ledger.jobs, session.id, display)
+            display.step("The host settles the session after the dispute window")
+            await _until_settled(ledger.jobs, session.id, display)
+            checkpoints = await _proven(ledger.jobs, session.id)
+            settled = await ledger.jobs.submission(settlement_job(session.id))
+        on_chain = await Marketplace(chain).session(session.id)
+    if on_chain.status is not SessionStatus.COMPLETED or on_chain.tokens_proven != session.tokens:
+        raise DemoFailed(
+            "the chain does not have what was streamed",
+            expected=f"a completed session of {session.tokens} tokens",
+            got=f"{on_chain.status.name.lower()}, {on_chain.tokens_proven} tokens",
+        )
+    display.step("Anyone checks: prove-session, from the chain and the portal alone")
+    recovery = await _checked(dev_chain, facts["portals"], folder, session.id)
+    for checkpoint in recovery["checkpoints"]:
+        display.say(
+            f"checkpoint {checkpoint['checkpoint']}, tokens {checkpoint['tokens']}: proof accepted,"
+            " bound to the delta and to the chain"
+        )
+    return DemoReport(
+        session_id=session.id,
+        tokens=session.tokens,
+        stream_seconds=stream_seconds,
+        checkpoints=checkpoints,
+        settlement_transaction=settled.transaction_hash or "",
+        deposit=str(on_chain.deposit),
+        host_earned=str(on_chain.paid_to_host),
+        client_refunded=str(on_chain.refunded),
+        verified=all(one["proven"] and one["recovered"] for one in recovery["checkpoints"]),
+        assurance="accounting",
+        total_seconds=time.monotonic() - began,
+    )
+
+
+async def _until_confirmed(jobs: Jobs, session_id: int, display: DemoDisplay) -> None:
+    deadline = time.monotonic() + _PROOF_SECONDS
+    with display.bar("proof") as advance:
+        while True:
+            found = [
+                job
+                for job in await jobs.of_sessions([session_id])
+                if job.kind is JobKind.CHECKPOINT
+            ]
+            if not found:
+                raise DemoFailed("no checkpoint was cut", expected="one", got="none")
+            _require_going(found, deadline)
+            done = sum(_fraction(job) for job in found) / len(found)
+            slowest = min(found, key=_fraction)
+            advance(done, f"checkpoint {slowest.number} {slowest.state.value}")
+            if all(job.state is JobState.CONFIRMED for job in found):
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _fraction(job: Job) -> float:
+    """How far a checkpoint is; its proof is nearly all of it."""
+    if job.state is JobState.CONFIRMED:
+        return 1.0
+    if job.state is JobState.PROVING:
+        return 0.95 * job.progress.fraction(clock_ms() - job.began_ms)
+    return 0.0 if job.state is JobState.RECORDED else 0.97
+
+
+async def _until_settled(jobs: Jobs, session_id: int, display: DemoDisplay) -> None:
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    began_ms = clock_ms()
+    with display.bar("settlement") as advance:
+        while True:
+            job = await jobs.job(settlement_job(session_id))
+            _require_going([job], deadline)
+            if job.state is JobState.CONFIRMED:
+                advance(1.0, "settled")
+                return
+            waits = job.not_before_ms - began_ms
+            done = min((clock_ms() - began_ms) / waits, 0.95) if waits > 0 else 0.0
+            advance(done, "waiting for the dispute window" if waits > 0 else job.state.value)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _require_going(found: list[Job], deadline: float) -> None:
+    failed = [job for job in found if job.state is JobState.FAILED]
+    if failed or time.monotonic() > deadline:
+        raise DemoFailed(
+            "the host did not bring it to an end",
+            expected="confirmed jobs",
+            got="; ".join(
+                f"{job.id}: {job.state.value}"
+                + (f" ({job.problem.code} {job.problem.message})" if job.problem else "")
+                for job in found
+            ),
+        )
+
+
+async def _proven(jobs: Jobs, session_id: int) -> tuple[ProvenCheckpoint, ...]:
+    found = []
+    for job in await jobs.of_sessions([session_id]):
+        artefact, sent = await jobs.artefact(job.id), await jobs.submission(job.id)
+        if job.kind is JobKind.CHECKPOINT and artefact is not None:
+            found.append(
+                ProvenCheckpoint(
+                    number=job.number,
+                    tokens=job.tokens,
+                    total_cycles=artefact.total_cycles,
+                    segments=artefact.segments,
+                    prove_seconds=artefact.prove_ms / 1000,
+                    device=artefact.device,
+                    bundle_bytes=artefact.size_bytes,
+                    proof_hash=str(artefact.proof_hash),
+                    proof_cid=sent.proof_cid or "",
+                    delta_cid=sent.delta_cid or "",
+                    transaction_hash=sent.transaction_hash or "",
+                )
+            )
+    return tuple(found)
+
+
+async def _checked(
+    dev_chain: DevChain, portal_url: str, folder: Path, session_id: int
+) -> dict[str, Any]:
+    """What `prove-session recover` says, with the client's key for the sealed deltas.
+
+    Raises:
+        DemoFailed: when it rejects anything.
+    """
+    env_file, key_file = folder / "chain.env", folder / "client.key"
+    addresses = "".join(
+        f"{line}\n" for line in env_text(dev_chain).splitlines() if "PRIVATE_KEY" not in line
+    )
+    write_atomically(env_file, addresses.encode())
+    key = Wallet(bytes(dev_chain.accounts["client"].key)).encryption_key
+    write_atomically(key_file, key.hex().encode(), mode=0o600)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "platformless.prover", "recover", str(session_id)),
+        *("--portal", portal_url, "--env-file", str(env_file)),
+        *("--key-file", str(key_file), "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, errors = await process.communicate()
+    if process.returncode != 0:
+        raise DemoFailed(
+            "prove-session does not accept the session",
+            expected="exit status 0",
+            got=f"{process.returncode}: {(out or errors).decode()[-2000:]}",
+        )
+    document: dict[str, Any] = json.loads(out)["recovery"]
+    return document

@@ -1,0 +1,1 @@
+"""What an operator sees of the proof pipeline, and does about it: jobs, earnings."""
