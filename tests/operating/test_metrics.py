@@ -1,0 +1,125 @@
+"""`GET /metrics`, read as Prometheus reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+
+from platformless.node.server.metrics import MetricsEndpoint
+from tests.ledger_jobs.builder import (
+    ARTEFACT,
+    GPU,
+    HALF_DONE,
+    LEASE_MS,
+    PROBLEM,
+    PROVEN,
+    Store,
+)
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+class Scraper:
+    """Asks the endpoint over HTTP."""
+
+    def __init__(self, store: Store, keep_seconds: float = 0.0) -> None:
+        self._store = store
+        self.endpoint = MetricsEndpoint(store.jobs, store.clock, keep_seconds)
+        self._app = Starlette(routes=self.endpoint.routes())
+
+    async def get(self) -> httpx.Response:
+        transport = httpx.ASGITransport(self._app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+            return await client.get("/metrics")
+
+    async def samples(self) -> Samples:
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families((await self.get()).text)
+            for sample in family.samples
+        }
+
+
+def value(samples: Samples, name: str, labels: Mapping[str, str] | None = None) -> float:
+    return samples[f"platformless_{name}", frozenset((labels or {}).items())]
+
+
+async def test_the_answer_is_prometheus_text(store: Store) -> None:
+    response = await Scraper(store).get()
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    assert "# TYPE platformless_jobs gauge" in response.text
+    assert "# TYPE platformless_proofs_confirmed_total counter" in response.text
+
+
+async def test_an_empty_ledger_has_every_state_at_zero(store: Store) -> None:
+    samples = await Scraper(store).samples()
+    jobs = [found for (name, _), found in samples.items() if name == "platformless_jobs"]
+    assert jobs == [0.0] * (7 + 4)
+    assert value(samples, "oldest_open_job_age_seconds") == 0
+    assert value(samples, "proofs_confirmed_total") == 0
+    assert value(samples, "proofs_under_way", {"device": "cpu"}) == 0
+    assert "platformless_proof_progress_ratio" not in {name for name, _ in samples}
+
+
+async def test_jobs_are_counted_by_kind_and_state(store: Store) -> None:
+    await store.session(7, ended=True)
+    await store.settle(7)
+    await store.session(8, 2)
+    await store.jobs.fail(await store.claimed(), PROBLEM)
+    store.clock.go(3_000)
+    samples = await Scraper(store).samples()
+    for kind, state, count in (
+        ("checkpoint", "confirmed", 1),
+        ("checkpoint", "failed", 1),
+        ("checkpoint", "recorded", 1),
+        ("settlement", "confirmed", 1),
+        ("settlement", "recorded", 0),
+    ):
+        assert value(samples, "jobs", {"kind": kind, "state": state}) == count
+    assert value(samples, "oldest_open_job_age_seconds") == 3
+    assert value(samples, "proofs_confirmed_total") == 1
+    labels = {"device": "cpu", "quantile": "0.5"}
+    assert value(samples, "recent_prove_seconds", labels) == ARTEFACT.prove_ms / 1000
+
+
+async def test_proofs_under_way_are_told_by_device(store: Store) -> None:
+    await store.session(7, 3)
+    await store.claimed()
+    lease = await store.claimed()
+    await store.jobs.renew(lease, LEASE_MS, HALF_DONE)
+    await store.claimed(GPU)
+    samples = await Scraper(store).samples()
+    assert value(samples, "proofs_under_way", {"device": "cpu"}) == 2
+    assert value(samples, "proofs_under_way", {"device": "cuda"}) == 1
+    assert value(samples, "proof_progress_ratio", {"device": "cpu"}) == 0.25
+    store.clock.go(LEASE_MS + 1)
+    samples = await Scraper(store).samples()
+    assert value(samples, "proofs_under_way", {"device": "cpu"}) == 0
+
+
+async def test_the_ledger_is_not_read_at_each_scrape(store: Store) -> None:
+    kept, fresh = Scraper(store, keep_seconds=1000), Scraper(store)
+    recorded = {"kind": "checkpoint", "state": "recorded"}
+    assert value(await kept.samples(), "jobs", recorded) == 0
+    await store.session(7)
+    assert value(await kept.samples(), "jobs", recorded) == 0
+    assert value(await fresh.samples(), "jobs", recorded) == 1
+
+
+async def test_the_number_of_samples_does_not_grow(store: Store) -> None:
+    async def names() -> set[tuple[str, frozenset[tuple[str, str]]]]:
+        return set(await Scraper(store).samples())
+
+    await store.session(7, 2)
+    await store.jobs.finish(await store.claimed(), PROVEN, artefact=ARTEFACT)
+    await store.claimed()
+    few = await names()
+    for session_id in range(10, 40):
+        await store.session(session_id, 2)
+    for _ in range(20):
+        await store.claimed()
+    assert await names() == few
