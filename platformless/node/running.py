@@ -14,7 +14,6 @@ from typing import Self
 
 from .. import __version__
 from ..chain.connection import Chain
-from ..chain.errors import WrongChain
 from ..chain.model_registry import ModelRegistry, RegisteredModel
 from ..chain.networks import Network
 from ..engine.chat import ChatFormat
@@ -24,19 +23,14 @@ from ..engine.settings import EngineSettings
 from ..protocol.digests import Address, ModelId
 from ..protocol.frames import MAX_FRAME_BYTES
 from ..protocol.transcript import Tokens
-from ..prover.broker import valkey
 from ..prover.broker.doorbell import Actor, Doorbell
 from ..prover.broker.opening import open_broker
 from ..prover.ledger.job_states import JobQueue
 from ..prover.ledger.job_values import SETTLEMENT_SUFFIX
 from ..prover.ledger.ledger import Ledger
-from ..prover.ledger.settings import LedgerSettings, ledger_key
-from ..storage.client import ClientSettings, PortalClient
-from ..storage.portal.running import EmbeddedPortal
-from ..storage.portal.settings import PortalSettings
-from ..storage.portals import Portals
-from ..storage.publication import CheckpointPublisher
+from ..storage.publication import PublicationFolder
 from ..web_server import WebServer
+from .backing import broker_url, chain_tag, ledger_settings, publication_folder
 from .errors import ModelNotRegistered, PortInUse
 from .server.app import node_app
 from .server.challenges import ChallengeEndpoints
@@ -53,7 +47,7 @@ from .sessions.live import Serving
 from .sessions.news import ProofNews
 from .sessions.rules import SessionRules
 from .sessions.sessions import Sessions
-from .settings import NodeSettings, WorkerSettings
+from .settings import NodeSettings
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +65,6 @@ class NodeReport:
     url: str
     address: Address
     models: tuple[ServedModel, ...]
-    portal_urls: tuple[str, ...]
 
 
 class Node:
@@ -126,10 +119,7 @@ class Node:
         self.ledger = await parts.enter_async_context(
             await Ledger.open(ledger_settings(settings, tag), self._clock_ms)
         )
-        portals, portal_urls = await self._portals()
-        publisher = CheckpointPublisher(
-            settings.data_folder / "publication", settings.address, settings.private_key, portals
-        )
+        published = PublicationFolder(publication_folder(settings), settings.address)
         self._doorbell = Doorbell(open_broker(broker_url(settings)), tag)
         self.sessions = await parts.enter_async_context(self._sessions(models))
         await self.sessions.start()
@@ -140,7 +130,7 @@ class Node:
         app = node_app(
             StatusEndpoints(facts, Health(self._checks())),
             ChallengeEndpoints(settings.private_key, self.sessions.admission.challenges),
-            CheckpointEndpoints(publisher),
+            CheckpointEndpoints(published),
             chain_id=self._network.chain_id,
             more_routes=[
                 *self.sockets.routes(),
@@ -166,20 +156,8 @@ class Node:
                 f"cannot listen on {settings.api_host}, port {settings.api_port}",
                 got=error.strerror or error,
             ) from error
-        self.report = NodeReport(server.url, settings.address, models, portal_urls)
+        self.report = NodeReport(server.url, settings.address, models)
         log.info("serving %s on %s", ", ".join(model.name for model in models), server.url)
-
-    async def _portals(self) -> tuple[Portals, tuple[str, ...]]:
-        settings = self._settings
-        urls = tuple(url.strip() for url in settings.s5_portal_url.split(",") if url.strip())
-        if not urls:
-            folder = settings.data_folder / "portal"
-            portal = await self._parts.enter_async_context(EmbeddedPortal(PortalSettings(folder)))
-            log.warning("no S5 portal is configured: blobs are kept in %s", folder)
-            urls = (portal.url,)
-        token = settings.s5_portal_token.get_secret_value() or None
-        clients = [PortalClient(ClientSettings(url, token=token)) for url in urls]
-        return await self._parts.enter_async_context(Portals(clients)), urls
 
     def _sessions(self, models: tuple[ServedModel, ...]) -> Sessions:
         settings, network = self._settings, self._network
@@ -253,36 +231,6 @@ def engine_settings(settings: NodeSettings) -> EngineSettings:
         context_tokens=settings.context_tokens,
         threads=settings.engine_threads,
     )
-
-
-def broker_url(settings: WorkerSettings) -> str:
-    """Where the broker is: the embedded one of the data folder, when none is configured."""
-    return settings.broker_url or valkey.broker_url(settings.data_folder.absolute() / "broker")
-
-
-def ledger_settings(settings: WorkerSettings, chain_tag: str) -> LedgerSettings:
-    """Where the ledger is; its key is made on first start.
-
-    Raises:
-        LedgerKeyRefused
-    """
-    folder = settings.data_folder
-    folder.mkdir(parents=True, exist_ok=True)
-    given = settings.ledger_key.get_secret_value() or None
-    url = settings.ledger_url or f"sqlite:///{(folder / 'ledger.db').resolve()}"
-    return LedgerSettings(url, ledger_key(folder, given), chain_tag)
-
-
-async def chain_tag(chain: Chain) -> str:
-    """Tells this chain and marketplace from others, also from an earlier dev chain.
-
-    Raises:
-        WrongChain: when the chain has no block 0.
-    """
-    genesis = await chain.block(0)
-    if genesis is None:
-        raise WrongChain("the chain has no block 0", expected=f"chain {chain.network.chain_id}")
-    return f"{chain.network.chain_id}:{genesis.hash}:{chain.network.marketplace}".lower()
 
 
 async def _served(chain: Chain, engine: Engine) -> tuple[ServedModel, ...]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 
 from ..chain.networks import Network
 from ..console import Output, facts, stop_requested
+from .logs import set_up_logging
 from .running import Node
-from .settings import NodeSettings, WorkerSettings, load_settings
-
-_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-_LEVELS = {"trace": "DEBUG", "warn": "WARNING"}
+from .settings import NodeSettings, load_settings
 
 
 def serve_sessions(output: Output, env_file: Path) -> None:
@@ -26,14 +23,6 @@ def serve_sessions(output: Output, env_file: Path) -> None:
     asyncio.run(_run(output, settings, network))
 
 
-def set_up_logging(settings: WorkerSettings) -> None:
-    """To standard error, at the level that is set; libraries only when something is wrong."""
-    level = _LEVELS.get(settings.log_level, settings.log_level.upper())
-    logging.basicConfig(level=level, format=_FORMAT)
-    for library in ("httpx", "pika", "dramatiq", "alembic"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-
-
 async def _run(output: Output, settings: NodeSettings, network: Network) -> None:
     stopping = stop_requested()
     async with Node(settings, network) as node:
@@ -43,7 +32,6 @@ async def _run(output: Output, settings: NodeSettings, network: Network) -> None
             "host": str(report.address),
             "chain": f"{network.name} ({network.chain_id})",
             "models": ", ".join(model.name for model in report.models),
-            "portals": ", ".join(report.portal_urls),
         }
         if output.as_json:
             output.json("running", node=rows)

@@ -37,12 +37,10 @@ from ..prover.pipeline.settling import Settling
 from ..prover.pipeline.submitting import Submitting
 from ..prover.pipeline.watching import ChainWatcher
 from ..prover.pipeline.worker import PipelineWorker
-from ..storage.client import ClientSettings, PortalClient
-from ..storage.portals import Portals, PortalsSettings
 from ..storage.publication import CheckpointPublisher
-from .errors import MissingSetting, QueuesRefused
-from .running import broker_url, chain_tag, ledger_settings
-from .serve import set_up_logging
+from .backing import broker_url, chain_tag, ledger_settings, portals_of, publication_folder
+from .errors import QueuesRefused
+from .logs import set_up_logging
 from .settings import NodeSettings, WorkerSettings, load_settings, load_worker_settings
 
 log = logging.getLogger(__name__)
@@ -230,27 +228,6 @@ def pipeline_rules(settings: WorkerSettings) -> PipelineRules:
         watch_seconds=settings.watch_seconds,
         retention_seconds=settings.witness_hours * 3600,
     )
-
-
-def publication_folder(settings: WorkerSettings) -> Path:
-    """Where checkpoints are prepared before they are published."""
-    return settings.data_folder / "publication"
-
-
-def portals_of(settings: NodeSettings) -> Portals:
-    """The configured portals. What is stored there is read back.
-
-    Raises:
-        MissingSetting: when there is none.
-    """
-    urls = [url.strip() for url in settings.s5_portal_url.split(",") if url.strip()]
-    if not urls:
-        raise MissingSetting(
-            "S5_PORTAL_URL is not set", expected="a portal that node and worker share"
-        )
-    token = settings.s5_portal_token.get_secret_value() or None
-    clients = [PortalClient(ClientSettings(url, token=token)) for url in urls]
-    return Portals(clients, PortalsSettings(read_back=True))
 
 
 def owner() -> str:

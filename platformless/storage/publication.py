@@ -74,6 +74,27 @@ class Published:
     index: SignedIndex
 
 
+class PublicationFolder:
+    """What this machine has prepared, or published, for one host. Methods block."""
+
+    def __init__(self, folder: Path, host: Address) -> None:
+        self._folder = folder / str(host).lower()
+
+    def of_session(self, session_id: int) -> Path:
+        """The folder of a session; it need not exist."""
+        return self._folder / str(session_id)
+
+    def prepared(self, session_id: int, checkpoint: int) -> bytes | None:
+        """The bundle that was prepared for a checkpoint: to be published, not proven again."""
+        path = self.of_session(session_id) / f"bundle_{checkpoint}"
+        return path.read_bytes() if path.exists() else None
+
+    def index(self, session_id: int) -> SignedIndex | None:
+        """The newest index of a session; None before its first checkpoint."""
+        path = self.of_session(session_id) / "index.json"
+        return indexes.decode(path.read_bytes()) if path.exists() else None
+
+
 class CheckpointPublisher:
     """Publishes the checkpoints of one host.
 
@@ -90,7 +111,7 @@ class CheckpointPublisher:
         uploads: Uploads,
         paths: Paths | None = None,
     ) -> None:
-        self._folder = folder
+        self._prepared = PublicationFolder(folder, host)
         self._host = host
         self._host_key = host_key
         self._uploads = uploads
@@ -105,10 +126,12 @@ class CheckpointPublisher:
             IndexConflict: when an earlier checkpoint is not published yet.
             StorageError: when storage does not take it; nothing is lost, publish again.
         """
-        session = self._session_folder(checkpoint.delta.session_id)
+        session = self._prepared.of_session(checkpoint.delta.session_id)
         session.mkdir(parents=True, exist_ok=True)
         try:
             async with FileLock(session / "lock").held(_LOCK_SECONDS):
+                for left_over in session.glob(".*"):  # of a process that was killed as it wrote
+                    left_over.unlink(missing_ok=True)
                 return await self._publish(session, checkpoint)
         except LockBusy as error:
             raise PublicationBusy(
@@ -117,14 +140,12 @@ class CheckpointPublisher:
             ) from error
 
     def prepared(self, session_id: int, checkpoint: int) -> bytes | None:
-        """The bundle that was prepared for a checkpoint: to be published, not proven again."""
-        path = self._session_folder(session_id) / f"bundle_{checkpoint}"
-        return path.read_bytes() if path.exists() else None
+        """As `PublicationFolder.prepared`."""
+        return self._prepared.prepared(session_id, checkpoint)
 
     def index(self, session_id: int) -> SignedIndex | None:
-        """The newest index of a session; None before its first checkpoint."""
-        path = self._session_folder(session_id) / "index.json"
-        return indexes.decode(path.read_bytes()) if path.exists() else None
+        """As `PublicationFolder.index`."""
+        return self._prepared.index(session_id)
 
     async def _publish(self, session: Path, checkpoint: Checkpoint) -> Published:
         delta = checkpoint.delta
@@ -199,9 +220,6 @@ class CheckpointPublisher:
         if known is not None and known.index == index:
             return known
         return indexes.sign(index, messages_signature, self._host_key)
-
-    def _session_folder(self, session_id: int) -> Path:
-        return self._folder / str(self._host).lower() / str(session_id)
 
 
 def _require_named(checkpoint: Checkpoint) -> None:

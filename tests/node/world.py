@@ -10,7 +10,8 @@ from pathlib import Path
 
 from platformless.chain.devchain.accounts import dev_account
 from platformless.client import Client, ClientSession, ClientSettings
-from platformless.node.running import Node, chain_tag, ledger_settings
+from platformless.node.backing import chain_tag, ledger_settings
+from platformless.node.running import Node
 from platformless.node.sessions.rules import SessionRules
 from platformless.node.settings import NodeSettings, load_settings
 from platformless.protocol.secrecy import PublicKeyBytes

@@ -14,9 +14,9 @@ from platformless.chain.host_earnings import HostEarnings
 from platformless.chain.money import NATIVE
 from platformless.chain.sending.sender import TransactionSender
 from platformless.chain.sending.settings import SenderSettings
+from platformless.node.backing import chain_tag
 from platformless.node.operating import earnings
 from platformless.node.operating.earnings import WithdrawalRequest
-from platformless.node.running import chain_tag
 from platformless.node.settings import load_settings
 from platformless.protocol.digests import Address
 from tests.chain.world import AT_ONCE, NATIVE_PRICE, World

@@ -29,8 +29,8 @@ from ...prover.ledger.job_states import JobKind, JobState
 from ...prover.ledger.job_values import Job, settlement_job
 from ...prover.ledger.jobs import Jobs, clock_ms
 from ...prover.ledger.ledger import Ledger
+from ..backing import chain_tag, ledger_settings
 from ..dev_chain import env_text
-from ..running import chain_tag, ledger_settings
 from ..settings import load_settings
 from ..supervisor.run import free_port
 from .display import DemoDisplay

@@ -19,6 +19,7 @@ from ...prover.ledger.database import Database
 from ...prover.ledger.job_tables import jobs
 from ...prover.ledger.ledger import Ledger
 from ...prover.ledger.tables import sessions
+from ..backing import chain_tag, ledger_settings
 from ..settings import NodeSettings, load_settings
 from .errors import ChainUnclear, NoLedgerHere
 
@@ -37,9 +38,6 @@ async def operators_ledger(output: Output, env_file: Path) -> AsyncIterator[Ledg
         ChainUnclear: when the chain does not answer and the ledger holds not exactly one of its
             kind.
     """
-    # Here, not above: it brings the model's library, which takes a second.
-    from ..running import chain_tag, ledger_settings
-
     settings, network = load_settings(env_file=env_file)
     _require_ledger(settings)
     try:

@@ -23,7 +23,7 @@ _NO_STORE = {"cache-control": "no-store"}
 
 
 class Indexes(Protocol):
-    """Who knows the indexes, such as `CheckpointPublisher`. Called in a thread; may block."""
+    """Who knows the indexes, such as `PublicationFolder`. Called in a thread; may block."""
 
     def index(self, session_id: int) -> SignedIndex | None: ...
 

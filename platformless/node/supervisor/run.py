@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import re
 import socket
@@ -19,13 +18,12 @@ from ...console import Output, facts, stop_requested
 from ...locks import FileLock
 from ...prover.broker import valkey
 from ..errors import PortInUse
+from ..logs import set_up_logging
 from ..settings import NodeSettings, load_settings
 from .errors import AlreadySupervised
 from .plan import Plan, Surroundings, plan
 from .supervisor import Supervisor
 
-_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-_LEVELS = {"trace": "DEBUG", "warn": "WARNING"}
 _LOCK = "supervisor.lock"
 _CREDENTIALS = re.compile("//[^/,]*@")
 
@@ -42,10 +40,7 @@ def run_node(output: Output, env_file: Path, provers: int = 1) -> None:
         EmbeddedBrokerUnusable: when a broker is needed and cannot run here.
     """
     settings, network = load_settings(env_file=env_file)
-    level = _LEVELS.get(settings.log_level, settings.log_level.upper())
-    logging.basicConfig(level=level, format=_FORMAT)
-    # They would tell of each time that a service is asked whether it is ready.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    set_up_logging(settings)
     if settings.api_port:
         require_free(settings.api_host, settings.api_port)
     in_file = dotenv_values(env_file, interpolate=False) if env_file.is_file() else {}
