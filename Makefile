@@ -5,7 +5,7 @@ CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platf
 export PLATFORMLESS_CACHE := $(CACHE)
 export UV_CACHE_DIR ?= $(CACHE)/uv
 
-.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop guest guest-update bench bench-sender bench-storage bench-node vectors lock
+.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop services guest guest-update bench bench-sender bench-storage bench-node bench-pipeline vectors lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -16,7 +16,7 @@ demo: setup prover contracts ## a paid session on a local marketplace, streamed,
 demo-proof: setup prover ## prove a recorded session of 1,000 tokens, verify the proof, and see a forgery rejected
 	@tools/demo.sh
 
-test: setup prover check contracts interop ## run every test
+test: setup prover check contracts interop services ## run every test
 	@tools/contracts.sh check
 	@tools/contracts.sh test
 	cd guest && CARGO_TARGET_DIR=$(CACHE)/target-tools cargo test --locked --quiet -p session-claim
@@ -45,6 +45,9 @@ contracts: ## fetch forge, anvil, solc and OpenZeppelin
 interop: ## fetch the JavaScript libraries that tests compare with
 	@tools/interop.sh
 
+services: ## install the database and the brokers that tests run (Debian's packages)
+	@tools/services.sh
+
 contracts-update: ## build the contracts and write the artifacts that Python uses
 	@tools/contracts.sh update
 
@@ -66,6 +69,9 @@ bench-storage: setup ## measure uploads and verified downloads (4 minutes)
 bench-node: setup contracts ## measure the node against bare llama.cpp, and the hashing of weights (10 minutes)
 	$(PYTHON) -m benchmarks.node
 	$(PYTHON) -m benchmarks.weights
+
+bench-pipeline: setup contracts ## measure the pipeline without proving: overhead, 10,000 jobs, a large ledger (5 minutes)
+	$(PYTHON) -m benchmarks.pipeline
 
 vectors: setup ## write the vectors that Python and Rust share
 	$(PYTHON) -m tests.vectors.make
