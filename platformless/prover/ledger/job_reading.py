@@ -71,12 +71,18 @@ class JobReader:
         return [job_of(row) for row in self._connection.execute(query)]
 
     def newest(self, limit: int, states: Collection[JobState] | None = None) -> list[Job]:
-        """The newest ones, first the newest."""
-        query = sa.select(jobs).where(jobs.c.chain == self._chain)
-        if states is not None:
-            query = query.where(jobs.c.state.in_([state.value for state in states]))
-        query = query.order_by(jobs.c.created_ms.desc(), jobs.c.job_id.desc()).limit(limit)
-        return [job_of(row) for row in self._connection.execute(query)]
+        """The newest ones, first the newest. Each state is asked for by itself, so that none walks
+        over the jobs of another."""
+        found: list[Job] = []
+        for state in set(JobState if states is None else states):
+            query = (
+                sa.select(jobs)
+                .where(jobs.c.chain == self._chain, jobs.c.state == state.value)
+                .order_by(jobs.c.created_ms.desc(), jobs.c.job_id.desc())
+                .limit(limit)
+            )
+            found += [job_of(row) for row in self._connection.execute(query)]
+        return sorted(found, key=lambda job: (job.created_ms, job.id), reverse=True)[:limit]
 
     def attempts(self, job_id: str) -> list[Attempt]:
         query = sa.select(attempts).where(self._this(attempts, job_id)).order_by(attempts.c.fence)

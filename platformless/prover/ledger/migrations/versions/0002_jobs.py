@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.Column("segments_total", sa.BigInteger, nullable=False),
         sa.Column("expected_ms", sa.BigInteger),
     )
-    op.create_index("jobs_by_age", "jobs", ["chain", "created_ms"])
+    op.create_index("jobs_by_age", "jobs", ["chain", "state", "created_ms", "job_id"])
     op.create_index("jobs_by_session", "jobs", ["chain", "session_id", "kind", "number"])
     op.create_index("jobs_by_urgency", "jobs", ["chain", "state", "queue", "due_at"])
     op.create_table(
