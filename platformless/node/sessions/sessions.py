@@ -34,6 +34,7 @@ from .rules import SessionRules
 log = logging.getLogger(__name__)
 _STALE_SECONDS = 120.0
 _LOCKS = 64
+_LAST_WORD_SECONDS = 0.5
 
 
 class Sessions(AsyncClosing):
@@ -159,6 +160,7 @@ class Sessions(AsyncClosing):
         """No more prompts; answers may go on for so long, then they are cancelled; then
         checkpoints are cut."""
         self._stopping = True
+        interrupted = self.answering > 0
         for session in self._live.values():
             session.stop()
         with contextlib.suppress(TimeoutError):
@@ -167,6 +169,8 @@ class Sessions(AsyncClosing):
         for session in self._live.values():
             session.cancel()
         await self._until_silent()
+        if interrupted:  # their clients sign what they have got
+            await asyncio.sleep(_LAST_WORD_SECONDS)
         for session in list(self._live.values()):
             await self._cut(session)
 

@@ -2,9 +2,9 @@
 
     async with held(jobs, lease, rules, clock_ms) as holding: ...
 
-In the block `holding.progress` may be set; it is written with the next renewal. When the lease is
-lost the block is cancelled, and `LeaseLost` is raised after it. An error is judged (verdicts.py):
-the job is tried later or fails; a cancellation gives the job back as it was.
+The block ends the lease with `holding.finish`. When the lease is lost the block is cancelled, and
+`LeaseLost` is raised after it. An error is judged (verdicts.py): the job is tried later or fails; a
+cancellation gives the job back as it was. What comes after `finish` changes nothing of that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 
 from ..ledger.errors import LeaseLost, LedgerConflict, LedgerUnavailable
-from ..ledger.job_values import Lease, Problem, ProofProgress
+from ..ledger.job_states import JobState
+from ..ledger.job_values import Artefact, Lease, Problem, ProofProgress, Submission
 from ..ledger.jobs import Jobs
 from .errors import DeadlineTooNear
 from .rules import PipelineRules
@@ -31,17 +32,49 @@ class Holding:
     def __init__(self, jobs: Jobs, lease: Lease, rules: PipelineRules) -> None:
         self.lease = lease
         self.lost = False
+        self.finished = False
         self._jobs = jobs
         self._rules = rules
         self._progress: ProofProgress | None = None
         self._news = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
 
     def tell(self, progress: ProofProgress) -> None:
         """Is written soon."""
         self._progress = progress
         self._news.set()
 
-    async def keep(self, working: asyncio.Task[object]) -> None:
+    async def finish(
+        self,
+        state: JobState,
+        *,
+        artefact: Artefact | None = None,
+        submission: Submission | None = None,
+    ) -> None:
+        """The step is done: a new state, and the lease is over. It is not renewed any more, so that
+        its end is not taken for its loss.
+
+        Raises:
+            LeaseLost, LedgerUnavailable
+        """
+        self._end_keeping()
+        await self._jobs.finish(self.lease, state, artefact=artefact, submission=submission)
+        self.finished = True
+
+    def begin_keeping(self, working: asyncio.Task[object]) -> None:
+        self._keeping = asyncio.create_task(self._keep(working))
+
+    async def stop_keeping(self) -> None:
+        """Returns when nothing is renewed any more."""
+        self._end_keeping()
+        if self._keeping is not None:
+            await asyncio.wait({self._keeping})
+
+    def _end_keeping(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+
+    async def _keep(self, working: asyncio.Task[object]) -> None:
         """Renews for ever; cancels the worker when the lease is another's."""
         every = self._rules.lease_seconds / 3
         while True:
@@ -70,14 +103,15 @@ async def held(
     if working is None:
         raise AssertionError("a step runs in a task")
     holding = Holding(jobs, lease, rules)
-    keeping = asyncio.create_task(holding.keep(working))
+    holding.begin_keeping(working)
     try:
         yield holding
     except asyncio.CancelledError:
         if holding.lost:
             working.uncancel()
             raise LeaseLost(f"job {lease.job.id} was taken over") from None
-        await _told(jobs.release(lease), lease)
+        if not holding.finished:
+            await _told(jobs.release(lease), lease)
         raise
     except LeaseLost:
         raise
@@ -90,6 +124,9 @@ async def held(
         device = lease.job.device or "cpu"
         await _told(jobs.refuse(lease, device, Problem.of(error)), lease)
     except Exception as error:
+        if holding.finished:
+            log.warning("job %s is done; what follows from it was not: %s", lease.job.id, error)
+            return
         verdict = judge(error, lease.job, rules, clock_ms())
         problem = Problem.of(error)
         if isinstance(verdict, GiveUp):
@@ -108,8 +145,7 @@ async def held(
             jobs.retry_later(lease, problem, verdict.rest_ms, cpu_next=verdict.cpu_next), lease
         )
     finally:
-        keeping.cancel()
-        await asyncio.wait({keeping})
+        await holding.stop_keeping()
 
 
 async def _told(change: Coroutine[object, object, None], lease: Lease) -> None:

@@ -71,7 +71,7 @@ class Proving:
         job = lease.job
         async with held(jobs, lease, self._rules, self._clock_ms) as holding:
             artefact = await self._build(job, holding)
-            await jobs.finish(lease, JobState.PROVEN, artefact=artefact)
+            await holding.finish(JobState.PROVEN, artefact=artefact)
             log.info(
                 "job %s: proven on %s in %.1f s, %d bytes",
                 job.id,

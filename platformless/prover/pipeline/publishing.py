@@ -55,7 +55,7 @@ class Publishing:
         if lease is None:
             return
         job = lease.job
-        async with held(jobs, lease, self._rules, self._clock_ms):
+        async with held(jobs, lease, self._rules, self._clock_ms) as holding:
             artefact = await self._artefact(job_id, job.session_id, job.number)
             bundle = artefact.bundle or b""
             cut = await self._ledger.checkpoint(job.session_id, job.number)
@@ -73,7 +73,7 @@ class Publishing:
                 delta_cid=published.delta_cid,
                 index_cid=published.index_cid,
             )
-            await jobs.finish(lease, JobState.PUBLISHED, artefact=artefact, submission=submission)
+            await holding.finish(JobState.PUBLISHED, artefact=artefact, submission=submission)
             log.info("job %s: published as %s", job_id, published.proof_cid)
             queue = JobQueue.SETTLEMENT
             await self._doorbell.ring(queue, Actor.SUBMIT, job_id)

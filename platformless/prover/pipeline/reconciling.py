@@ -1,7 +1,9 @@
 """Reconciling: what the ledger says is to be done, and nobody was told of, is rung for.
 
 So a wiped broker, a lost message and a dead worker's job are all the same, and harmless. The bell
-is not rung while as many messages wait as there are jobs: a queue does not grow by this.
+is not rung while as many messages wait as there are jobs: a queue does not grow by this. But when
+this worker could do more, what waits is with a worker that is dead, and the broker gives it to
+others after a minute only: then the bell is rung for everything.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 from ...errors import PlatformlessError
 from ..broker.doorbell import Actor, Doorbell, actor_for
@@ -23,15 +25,25 @@ _AT_A_TIME = 64
 
 
 class Reconciler:
-    """For the queues that a worker serves."""
+    """For the queues that a worker serves.
+
+    Args:
+        has_room: Whether the worker could do more than it does, so that no message waits for it.
+    """
 
     def __init__(
-        self, jobs: Jobs, doorbell: Doorbell, queues: Collection[JobQueue], rules: PipelineRules
+        self,
+        jobs: Jobs,
+        doorbell: Doorbell,
+        queues: Collection[JobQueue],
+        rules: PipelineRules,
+        has_room: Callable[[], bool],
     ) -> None:
         self._jobs = jobs
         self._doorbell = doorbell
         self._queues = frozenset(queues)
         self._rules = rules
+        self._has_room = has_room
 
     async def run(self) -> None:
         """Rounds, for ever."""
@@ -49,24 +61,24 @@ class Reconciler:
         for queue in PROOF_QUEUES:
             if queue in self._queues:
                 ids = await self._jobs.ready_proofs(queue, _AT_A_TIME)
-                await self._ring(queue, Actor.PROVE, ids)
+                await self._ring(queue, dict.fromkeys(ids, Actor.PROVE))
         if JobQueue.SETTLEMENT in self._queues:
             ready = await self._jobs.ready_steps(_AT_A_TIME)
-            by_actor: dict[Actor, list[str]] = defaultdict(list)
-            for job_id, state in ready:
-                kind = (
-                    JobKind.SETTLEMENT if job_id.endswith(SETTLEMENT_SUFFIX) else JobKind.CHECKPOINT
-                )
-                by_actor[actor_for(kind, state)].append(job_id)
-            waiting = await self._doorbell.waiting(JobQueue.SETTLEMENT)
-            if ready and (waiting is None or waiting < len(ready)):
-                for actor, ids in by_actor.items():
-                    await self._doorbell.ring(JobQueue.SETTLEMENT, actor, *ids)
+            actors = {job_id: actor_for(_kind(job_id), state) for job_id, state in ready}
+            await self._ring(JobQueue.SETTLEMENT, actors)
 
-    async def _ring(self, queue: JobQueue, actor: Actor, ids: list[str]) -> None:
-        if not ids:
+    async def _ring(self, queue: JobQueue, actors: Mapping[str, Actor]) -> None:
+        """`actors`: who is to come for which job."""
+        if not actors:
             return
-        waiting = await self._doorbell.waiting(queue)
-        missing = ids if waiting is None else ids[waiting:]
-        if missing:
-            await self._doorbell.ring(queue, actor, *missing)
+        waiting = 0 if self._has_room() else await self._doorbell.waiting(queue) or 0
+        by_actor: dict[Actor, list[str]] = defaultdict(list)
+        for job_id, actor in list(actors.items())[waiting:]:
+            by_actor[actor].append(job_id)
+        for actor, ids in by_actor.items():
+            await self._doorbell.ring(queue, actor, *ids)
+
+
+def _kind(job_id: str) -> JobKind:
+    is_settlement = job_id.endswith(SETTLEMENT_SUFFIX)
+    return JobKind.SETTLEMENT if is_settlement else JobKind.CHECKPOINT

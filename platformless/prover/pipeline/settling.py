@@ -69,12 +69,12 @@ class Settling:
         )
         if lease is None:
             return
-        async with held(jobs, lease, self._rules, self._clock_ms):
+        async with held(jobs, lease, self._rules, self._clock_ms) as holding:
             session = await self._marketplace.session(job.session_id)
             if session.status is SessionStatus.ACTIVE and failed:
                 await self._give_up_proofs(session, await self._checkpoints(job))
             told = await self._settled(lease, session)
-            await jobs.finish(lease, JobState.CONFIRMED, submission=told)
+            await holding.finish(JobState.CONFIRMED, submission=told)
             log.info(
                 "session %d is settled (%s): host %s, client %s of %s",
                 job.session_id,

@@ -65,10 +65,10 @@ class Submitting:
         )
         if lease is None:
             return
-        async with held(jobs, lease, self._rules, self._clock_ms):
+        async with held(jobs, lease, self._rules, self._clock_ms) as holding:
             submission = await self._submission(lease.job)
             told = await self._confirmed(lease, submission)
-            await jobs.finish(lease, JobState.CONFIRMED, submission=told)
+            await holding.finish(JobState.CONFIRMED, submission=told)
             log.info("job %s: confirmed in block %s", job_id, told.block_number)
             await self._after(lease.job)
 

@@ -14,7 +14,8 @@ from ...chain.sending.entry import Entry, State
 from ...chain.sending.sender import Confirmed, TransactionSender
 from .errors import TransactionsSpent
 
-_MOST_KEYS = 8
+_MOST_KEYS = 64
+"""A job fails long before; each time that it is tried again by hand takes keys of its own."""
 
 
 async def send_once(

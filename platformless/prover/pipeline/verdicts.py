@@ -77,7 +77,7 @@ def judge(error: Exception, job: Job, rules: PipelineRules, now_ms: int) -> Verd
         return GiveUp()
     if isinstance(error, ChainError) and type(error) not in (ContractRefused, RpcRefused):
         return TryAgain(rest_ms)
-    if isinstance(error, PlatformlessError | OSError | TimeoutError):
+    if isinstance(error, PlatformlessError | OSError | TimeoutError) and not _cost_gas(error):
         return TryAgain(rest_ms) if job.failures < 4 * rules.most_failures else GiveUp()
     return TryAgain(rest_ms) if job.failures + 1 < rules.most_failures else GiveUp()
 
@@ -88,3 +88,8 @@ def _is_the_contracts_last_word(error: Exception) -> bool:
     if isinstance(error, ContractRefused):
         return type(error) is not ContractRefused and error.disposition is Disposition.PERMANENT
     return isinstance(error, TransactionReverted | UnknownSession | OutboxKeyReused)
+
+
+def _cost_gas(error: Exception) -> bool:
+    """Whether a transaction may have been mined in vain."""
+    return type(error) is ContractRefused

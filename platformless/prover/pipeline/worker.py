@@ -28,6 +28,9 @@ from .rules import PipelineRules
 log = logging.getLogger(__name__)
 Step = Callable[[str], Awaitable[None]]
 """Does what a message asks for, given the job's id."""
+_STOP_SECONDS = 5.0
+"""How long Dramatiq's threads are waited for: one whose broker is gone would wait for it for ever,
+to tell it of a message that is done."""
 
 
 class PipelineWorker:
@@ -55,7 +58,9 @@ class PipelineWorker:
         self._steps = dict(steps)
         self._doing: set[asyncio.Future[None]] = set()
         self._stopping = False
-        self._background = [Reconciler(ledger.jobs, doorbell, queues, rules).run, *background]
+        self._threads = threads
+        reconciler = Reconciler(ledger.jobs, doorbell, queues, rules, self._has_room)
+        self._background = [reconciler.run, *background]
         names = {doorbell.name(queue) for queue in queues}
         for actor in self._steps:
             self._declare(actor, min(names))
@@ -90,8 +95,18 @@ class PipelineWorker:
             doing.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.to_thread(self._worker.stop)
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        """Ends Dramatiq's threads. What they had taken is rung for again by others."""
+        try:
+            self._worker.stop(timeout=round(_STOP_SECONDS * 1000))
+        except Exception as error:
+            log.warning("the broker was not told of the end: %s", error)
         self._broker.close()
+
+    def _has_room(self) -> bool:
+        return len(self._doing) < self._threads
 
     def _declare(self, actor: Actor, queue: str) -> None:
         """Messages name their own queue; `queue` is one that exists."""
