@@ -129,6 +129,16 @@ async def test_a_failed_step_rests_and_counts(store: Store) -> None:
     assert (job.failures, job.problem, job.not_before_ms) == (0, None, 0)
 
 
+async def test_a_step_whose_worker_was_lost_is_taken_over_and_told(store: Store) -> None:
+    await store.session()
+    await store.place("7-0", PROVEN)
+    lost = await store.stepped("7-0", PROVEN)
+    store.clock.go(LEASE_MS)
+    await store.stepped("7-0", PROVEN)
+    await require_lost(store, lost)
+    assert [a.outcome for a in await store.jobs.attempts("7-0")] == ["lost", None]
+
+
 async def test_one_lease_may_carry_a_job_through_two_states(store: Store) -> None:
     await store.session()
     await store.place("7-0", PUBLISHED)

@@ -14,9 +14,9 @@ from .claiming import Claimed, claim_all, in_process, in_threads, step_all
 
 pytestmark = on_both_databases
 
-SESSIONS, CHECKPOINTS = 8, 5
+SESSIONS, CHECKPOINTS = 6, 3
 ALL = sorted((f"{s}-{c}", 1) for s in range(SESSIONS) for c in range(CHECKPOINTS))
-THREADS = 8
+THREADS = 6
 
 
 async def add_all(store: Store) -> None:

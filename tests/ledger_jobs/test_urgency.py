@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from platformless.prover.ledger.job_claiming import WAIT_FOR_CPU_MS
+
 from .builder import (
     BOTH,
     CPU,
@@ -134,6 +136,16 @@ async def test_the_attempt_on_a_cpu_is_still_due_when_its_worker_was_told_to_sto
     await store.jobs.release(await store.claimed(BOTH))
     assert await store.claim(GPU) is None
     assert (await store.claimed(BOTH)).job.device == "cpu"
+
+
+async def test_where_no_cpu_comes_a_gpu_has_it_after_all(store: Store) -> None:
+    await store.session()
+    await store.claimed(GPU)
+    store.clock.go(LEASE_MS)
+    assert await store.claim(GPU) is None
+    store.clock.go(WAIT_FOR_CPU_MS)
+    lease = await store.claimed(GPU)
+    assert (lease.job.device, lease.job.cpu_next) == ("cuda", False)
 
 
 async def test_a_gpu_may_have_what_the_cpu_would_not_finish_in_time(store: Store) -> None:

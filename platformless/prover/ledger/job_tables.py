@@ -65,7 +65,14 @@ jobs = _table(
     _whole("segments_total"),
     _whole("expected_ms", nullable=True),
 )
-sa.Index("jobs_by_urgency", jobs.c.chain, jobs.c.state, jobs.c.queue, jobs.c.due_at)
+sa.Index(
+    "jobs_by_urgency",
+    jobs.c.chain,
+    jobs.c.state,
+    jobs.c.queue,
+    jobs.c.due_at,
+    jobs.c.number,
+)
 sa.Index("jobs_by_session", jobs.c.chain, jobs.c.session_id, jobs.c.kind, jobs.c.number)
 sa.Index("jobs_by_age", jobs.c.chain, jobs.c.state, jobs.c.created_ms, jobs.c.job_id)
 

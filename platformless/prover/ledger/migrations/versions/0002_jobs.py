@@ -44,7 +44,7 @@ def upgrade() -> None:
     )
     op.create_index("jobs_by_age", "jobs", ["chain", "state", "created_ms", "job_id"])
     op.create_index("jobs_by_session", "jobs", ["chain", "session_id", "kind", "number"])
-    op.create_index("jobs_by_urgency", "jobs", ["chain", "state", "queue", "due_at"])
+    op.create_index("jobs_by_urgency", "jobs", ["chain", "state", "queue", "due_at", "number"])
     op.create_table(
         "attempts",
         sa.Column("chain", sa.Text, primary_key=True),
