@@ -70,7 +70,7 @@ def worker(
     """Build proofs on this machine, or submit and settle, until interrupted."""
 
     def run(output: Output) -> None:
-        from .worker import queues_of, run_worker
+        from .workers.command import queues_of, run_worker
 
         run_worker(output, queues_of(queues), env_file)
 

@@ -42,6 +42,7 @@ from .signing import address_of, signer
 
 _log = logging.getLogger(__name__)
 _PRICES_AGE_SECONDS = 1.0
+_QUICK_LOOK_SECONDS = 0.01
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -227,8 +228,13 @@ class TransactionSender(AsyncClosing):
         return self._prices[1]
 
     async def _keep(self) -> None:
-        """Rounds, for as long as the sender is open; when another process leads, only looking."""
+        """Rounds, for as long as the sender is open; when another process leads, only looking. After
+        something was sent they come quickly at first: a chain may mine it at once."""
+        rest = self.settings.poll_seconds
         while True:
+            if self._wake.is_set():
+                rest = min(_QUICK_LOOK_SECONDS, self.settings.poll_seconds)
+            self._wake.clear()
             try:
                 if self._leadership.take():
                     await self._keeper.round()
@@ -237,9 +243,9 @@ class TransactionSender(AsyncClosing):
                 _log.warning("outbox of %s: %s", self.address, error)
             except Exception:
                 _log.exception("outbox of %s", self.address)
-            self._wake.clear()
+            rest = min(2 * rest, self.settings.poll_seconds)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.settings.poll_seconds):
+                async with asyncio.timeout(rest):
                     await self._wake.wait()
 
     async def _tell_waiting(self) -> None:

@@ -15,7 +15,8 @@ class SenderSettings:
     """Blocks from the one that holds a transaction to the newest, both counted, after which the
     transaction is final."""
     poll_seconds: float = 1.0
-    """How often the outbox is compared with the chain."""
+    """How often the outbox is compared with the chain; more often at first after something was
+    sent."""
     rebroadcast_seconds: float = 15.0
     """A transaction that is not mined is handed to the node again after this."""
     bump_seconds: float = 30.0

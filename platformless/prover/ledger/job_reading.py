@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -103,21 +104,21 @@ class JobReader:
         return Submission(**{n: v for n, v in values.items() if n not in ("chain", "job_id")})
 
     def counts(self) -> JobCounts:
-        """Reads every row of the index: for people and metrics, not for work."""
+        """Reads every row of the index: for people and metrics, not for work. Only settlements
+        have the queue of that name."""
         mine = jobs.c.chain == self._chain
         grouped = (
-            sa.select(jobs.c.kind, jobs.c.state, sa.func.count())
+            sa.select(jobs.c.state, jobs.c.queue, sa.func.count())
             .where(mine)
-            .group_by(jobs.c.kind, jobs.c.state)
+            .group_by(jobs.c.state, jobs.c.queue)
         )
+        by_state: Counter[tuple[JobKind, JobState]] = Counter()
+        for state, queue, count in self._connection.execute(grouped):
+            settles = JobQueue(queue) is JobQueue.SETTLEMENT
+            kind = JobKind.SETTLEMENT if settles else JobKind.CHECKPOINT
+            by_state[kind, JobState(state)] += count
         oldest = sa.select(sa.func.min(jobs.c.created_ms)).where(mine, _is_open())
-        return JobCounts(
-            {
-                (JobKind(kind), JobState(state)): count
-                for kind, state, count in self._connection.execute(grouped)
-            },
-            self._connection.execute(oldest).scalar(),
-        )
+        return JobCounts(dict(by_state), self._connection.execute(oldest).scalar())
 
     def ready_proofs(self, queue: JobQueue, limit: int, now_ms: int) -> list[str]:
         """Ids of jobs whose proof may be begun now, or begun again, the most urgent first."""

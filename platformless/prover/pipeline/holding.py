@@ -1,5 +1,6 @@
 """Holding a lease while a step works: renewed from a task of its own, and given back properly.
 
+    lease = await claimed(jobs, jobs.claim_step(...))
     async with held(jobs, lease, rules, clock_ms) as holding: ...
 
 The block ends the lease with `holding.finish`. When the lease is lost the block is cancelled, and
@@ -57,7 +58,7 @@ class Holding:
         Raises:
             LeaseLost, LedgerUnavailable
         """
-        self._end_keeping()
+        self.end_keeping()
         await self._jobs.finish(self.lease, state, artefact=artefact, submission=submission)
         self.finished = True
 
@@ -66,11 +67,12 @@ class Holding:
 
     async def stop_keeping(self) -> None:
         """Returns when nothing is renewed any more."""
-        self._end_keeping()
+        self.end_keeping()
         if self._keeping is not None:
             await asyncio.wait({self._keeping})
 
-    def _end_keeping(self) -> None:
+    def end_keeping(self) -> None:
+        """From now on the lease is not renewed, and nobody is told of its loss."""
         if self._keeping is not None:
             self._keeping.cancel()
 
@@ -94,6 +96,20 @@ class Holding:
             await asyncio.sleep(min(_PROGRESS_SECONDS, every))
 
 
+async def claimed(jobs: Jobs, claim: Coroutine[object, object, Lease | None]) -> Lease | None:
+    """Takes a lease. The ledger may give one to a step that is cancelled meanwhile: it is given
+    back then, and the start does not count."""
+    claiming = asyncio.ensure_future(claim)
+    try:
+        return await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        with contextlib.suppress(LedgerUnavailable, LedgerConflict):
+            lease = await claiming
+            if lease is not None:
+                await _told(jobs.release(lease), lease)
+        raise
+
+
 @contextlib.asynccontextmanager
 async def held(
     jobs: Jobs, lease: Lease, rules: PipelineRules, clock_ms: Callable[[], int]
@@ -105,7 +121,10 @@ async def held(
     holding = Holding(jobs, lease, rules)
     holding.begin_keeping(working)
     try:
-        yield holding
+        try:
+            yield holding
+        finally:
+            holding.end_keeping()  # what is written now ends the lease: that is no loss
     except asyncio.CancelledError:
         if holding.lost:
             working.uncancel()

@@ -15,7 +15,7 @@ from ..ledger.job_values import Artefact, Job, ProofProgress, Worker
 from ..ledger.ledger import Ledger
 from ..messages import Executed, Progress
 from .errors import DeadlineTooNear
-from .holding import Holding, held
+from .holding import Holding, claimed, held
 from .provers import Provers, WindowProver
 from .rules import PipelineRules
 
@@ -60,11 +60,14 @@ class Proving:
         if rung is None or rung.kind is not JobKind.CHECKPOINT:
             log.info("rung for %s, which is no proof of this ledger", job_id)
             return
-        lease = await jobs.claim_proof(
-            rung.queue,
-            self._worker,
-            lease_ms=round(self._rules.lease_seconds * 1000),
-            most_starts=self._rules.most_starts,
+        lease = await claimed(
+            jobs,
+            jobs.claim_proof(
+                rung.queue,
+                self._worker,
+                lease_ms=round(self._rules.lease_seconds * 1000),
+                most_starts=self._rules.most_starts,
+            ),
         )
         if lease is None:
             return

@@ -13,7 +13,7 @@ from ..ledger.job_states import JobQueue, JobState
 from ..ledger.job_values import Artefact, Submission, checkpoint_job
 from ..ledger.ledger import Ledger
 from .errors import BundleMissing
-from .holding import held
+from .holding import claimed, held
 from .rules import PipelineRules
 
 log = logging.getLogger(__name__)
@@ -45,12 +45,15 @@ class Publishing:
             LedgerError: what was done will be done again.
         """
         jobs = self._ledger.jobs
-        lease = await jobs.claim_step(
-            job_id,
-            Actor.PUBLISH.value,
-            (JobState.PROVEN,),
-            self._owner,
-            lease_ms=round(self._rules.lease_seconds * 1000),
+        lease = await claimed(
+            jobs,
+            jobs.claim_step(
+                job_id,
+                Actor.PUBLISH.value,
+                (JobState.PROVEN,),
+                self._owner,
+                lease_ms=round(self._rules.lease_seconds * 1000),
+            ),
         )
         if lease is None:
             return

@@ -17,7 +17,7 @@ from ..ledger.job_states import OVER, JobKind, JobState
 from ..ledger.job_values import Job, Lease, Problem, Submission
 from ..ledger.ledger import Ledger
 from .errors import EarlierProofFailed, ProofsUnfinished
-from .holding import held
+from .holding import claimed, held
 from .rules import PipelineRules
 from .transactions import newest_hash, send_once
 
@@ -60,12 +60,15 @@ class Settling:
         failed = any(one.state is JobState.FAILED for one in siblings)
         if not failed and any(one.state not in OVER for one in siblings):
             return
-        lease = await jobs.claim_step(
-            job_id,
-            Actor.SETTLE.value,
-            (JobState.RECORDED, JobState.SUBMITTED),
-            self._owner,
-            lease_ms=round(self._rules.lease_seconds * 1000),
+        lease = await claimed(
+            jobs,
+            jobs.claim_step(
+                job_id,
+                Actor.SETTLE.value,
+                (JobState.RECORDED, JobState.SUBMITTED),
+                self._owner,
+                lease_ms=round(self._rules.lease_seconds * 1000),
+            ),
         )
         if lease is None:
             return

@@ -20,7 +20,7 @@ from ..ledger.job_states import JobKind, JobQueue, JobState
 from ..ledger.job_values import Job, Lease, Submission, checkpoint_job, settlement_job
 from ..ledger.ledger import Ledger
 from .errors import BundleMissing, NotAsSubmitted
-from .holding import held
+from .holding import claimed, held
 from .rules import PipelineRules
 from .transactions import newest_hash, send_once
 
@@ -56,12 +56,15 @@ class Submitting:
             LedgerError: what was done will be found done.
         """
         jobs = self._ledger.jobs
-        lease = await jobs.claim_step(
-            job_id,
-            Actor.SUBMIT.value,
-            (JobState.PUBLISHED, JobState.SUBMITTED),
-            self._owner,
-            lease_ms=round(self._rules.lease_seconds * 1000),
+        lease = await claimed(
+            jobs,
+            jobs.claim_step(
+                job_id,
+                Actor.SUBMIT.value,
+                (JobState.PUBLISHED, JobState.SUBMITTED),
+                self._owner,
+                lease_ms=round(self._rules.lease_seconds * 1000),
+            ),
         )
         if lease is None:
             return

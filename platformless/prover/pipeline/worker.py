@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 import dramatiq
+from dramatiq.broker import Consumer
 from dramatiq.worker import Worker as DramatiqWorker
 
 from ...errors import PlatformlessError
@@ -29,8 +30,8 @@ log = logging.getLogger(__name__)
 Step = Callable[[str], Awaitable[None]]
 """Does what a message asks for, given the job's id."""
 _STOP_SECONDS = 5.0
-"""How long Dramatiq's threads are waited for: one whose broker is gone would wait for it for ever,
-to tell it of a message that is done."""
+"""How long Dramatiq's threads are waited for. One that has to tell of a message that is done waits
+for its broker for ever."""
 
 
 class PipelineWorker:
@@ -103,6 +104,8 @@ class PipelineWorker:
             self._worker.stop(timeout=round(_STOP_SECONDS * 1000))
         except Exception as error:
             log.warning("the broker was not told of the end: %s", error)
+        for consumer in self._worker.consumers.values():
+            consumer.consumer = _NobodyToTell()
         self._broker.close()
 
     def _has_room(self) -> bool:
@@ -141,3 +144,14 @@ class PipelineWorker:
             await doing
         finally:
             self._doing.discard(doing)
+
+
+class _NobodyToTell(Consumer):
+    """In the place of a broker's consumer, so that threads which still try to tell it come to an
+    end. The broker gives their messages to others, who find nothing to do."""
+
+    def ack(self, message: object) -> None:
+        pass
+
+    def nack(self, message: object) -> None:
+        pass
