@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 from platformless.console import stop_requested
-from platformless.node import worker
 from platformless.node.logs import set_up_logging
 from platformless.node.settings import WorkerSettings, load_settings, load_worker_settings
+from platformless.node.workers import proofs, settlement
 from platformless.node.workers.command import READY
+from platformless.node.workers.common import pipeline_rules
 from platformless.node.workers.proofs import ProofWorker
 from platformless.node.workers.settlement import SettlementWorker
 from platformless.protocol.acknowledgement import AcknowledgementSignature
@@ -70,12 +71,13 @@ async def _stay(kind: str) -> None:
 
 
 def main(kind: str, poll_seconds: float) -> None:
-    rules_of = worker.pipeline_rules
-
     def asking_so_often(settings: WorkerSettings) -> PipelineRules:
-        return replace(rules_of(settings), poll_seconds=poll_seconds)
+        return replace(pipeline_rules(settings), poll_seconds=poll_seconds)
 
-    with patch.object(worker, "pipeline_rules", asking_so_often):
+    with (
+        patch.object(proofs, "pipeline_rules", asking_so_often),
+        patch.object(settlement, "pipeline_rules", asking_so_often),
+    ):
         asyncio.run(_stay(kind))
 
 

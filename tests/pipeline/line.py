@@ -17,6 +17,7 @@ from platformless.prover.broker.opening import open_broker
 from platformless.prover.ledger.job_states import OVER, JobQueue, JobState
 from platformless.prover.ledger.job_values import Job, checkpoint_job
 from platformless.prover.ledger.ledger import Ledger
+from platformless.prover.pipeline.context import StepContext
 from platformless.prover.pipeline.provers import Provers, WindowProver
 from platformless.prover.pipeline.proving import Proving
 from platformless.prover.pipeline.publishing import Publishing
@@ -51,14 +52,10 @@ class Line(Stage):
     ) -> AsyncIterator[Proving]:
         """A worker that builds proofs with stand-ins, the preferred one first."""
         by_device = {getattr(one, "device", "cpu"): one for one in provers or [StandInProver()]}
-        proving = Proving(
-            ledger or self.ledger,
-            self.doorbell,
-            Provers(by_device),
-            rules or self.rules,
-            owner,
-            self.clock_ms,
+        context = StepContext(
+            ledger or self.ledger, self.doorbell, rules or self.rules, owner, self.clock_ms
         )
+        proving = Proving(context, Provers(by_device))
         worker = self._worker([JobQueue.LIVE], {Actor.PROVE: proving.prove}, 1, rules=rules)
         async with worker:
             yield proving
@@ -83,9 +80,10 @@ class Line(Stage):
             folder = publication or self.folder / "publication"
             publisher = CheckpointPublisher(folder, address, self.host_key, portals)
             ledger, rules, owner, clock = self.ledger, self.rules, self.host, self.clock_ms
-            publishing = Publishing(ledger, self.doorbell, publisher, rules, owner, clock)
-            submitting = Submitting(ledger, self.doorbell, self.chain, sender, rules, owner, clock)
-            settling = Settling(ledger, self.chain, sender, rules, owner, clock)
+            context = StepContext(ledger, self.doorbell, rules, owner, clock)
+            publishing = Publishing(context, publisher)
+            submitting = Submitting(context, self.chain, sender)
+            settling = Settling(context, self.chain, sender)
             watcher = ChainWatcher(ledger, self.chain, address, rules, clock)
             steps = {
                 Actor.PUBLISH: publishing.publish,

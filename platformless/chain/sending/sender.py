@@ -228,8 +228,8 @@ class TransactionSender(AsyncClosing):
         return self._prices[1]
 
     async def _keep(self) -> None:
-        """Rounds, for as long as the sender is open; when another process leads, only looking. After
-        something was sent they come quickly at first: a chain may mine it at once."""
+        """Rounds, for as long as the sender is open; when another process leads, only looking.
+        After something was sent they come quickly at first: a chain may mine it at once."""
         rest = self.settings.poll_seconds
         while True:
             if self._wake.is_set():

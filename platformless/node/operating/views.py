@@ -14,7 +14,6 @@ _MS = 1000
 _AFTER_PROOF = frozenset(
     {JobState.PROVEN, JobState.PUBLISHED, JobState.SUBMITTED, JobState.CONFIRMED}
 )
-OPEN = frozenset(JobState) - OVER
 """The states of unfinished jobs."""
 
 

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.markup import escape
 
 from ...console import Output, stop_requested
-from ...prover.ledger.job_states import OVER, JobState
+from ...prover.ledger.job_states import OPEN, OVER, JobState
 from ...prover.ledger.job_values import JobCounts
 from ...prover.ledger.jobs import Jobs, clock_ms
 from .as_text import percent, state_text
@@ -22,7 +22,7 @@ from .changes import Marks, changes
 from .opening import operators_ledger
 from .paced import Paced
 from .table import HEADER_LINES, jobs_table
-from .views import OPEN, JobView, newest_views, view_of
+from .views import JobView, newest_views, view_of
 
 REFRESH_SECONDS = 0.5
 COUNT_SECONDS = 5.0

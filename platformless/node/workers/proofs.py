@@ -17,6 +17,7 @@ from ...prover.broker.opening import open_broker
 from ...prover.ledger.job_states import PROOF_QUEUES, JobQueue
 from ...prover.ledger.jobs import clock_ms
 from ...prover.ledger.ledger import Ledger
+from ...prover.pipeline.context import StepContext
 from ...prover.pipeline.provers import Provers
 from ...prover.pipeline.proving import Proving
 from ...prover.pipeline.worker import PipelineWorker
@@ -63,7 +64,8 @@ class ProofWorker:
             )
             broker = open_broker(broker_url(settings))
             doorbell = Doorbell(broker, tag)
-            proving = Proving(ledger, doorbell, provers, rules, owner(), clock_ms)
+            context = StepContext(ledger, doorbell, rules, owner(), clock_ms)
+            proving = Proving(context, provers)
             worker = PipelineWorker(
                 ledger,
                 broker,

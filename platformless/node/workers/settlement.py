@@ -15,6 +15,7 @@ from ...prover.broker.opening import open_broker
 from ...prover.ledger.job_states import JobQueue
 from ...prover.ledger.jobs import clock_ms
 from ...prover.ledger.ledger import Ledger
+from ...prover.pipeline.context import StepContext
 from ...prover.pipeline.publishing import Publishing
 from ...prover.pipeline.settling import Settling
 from ...prover.pipeline.submitting import Submitting
@@ -62,10 +63,10 @@ class SettlementWorker:
             )
             broker = open_broker(broker_url(settings))
             doorbell = Doorbell(broker, tag)
-            me = owner()
-            publishing = Publishing(ledger, doorbell, publisher, rules, me, clock_ms)
-            submitting = Submitting(ledger, doorbell, chain, sender, rules, me, clock_ms)
-            settling = Settling(ledger, chain, sender, rules, me, clock_ms)
+            context = StepContext(ledger, doorbell, rules, owner(), clock_ms)
+            publishing = Publishing(context, publisher)
+            submitting = Submitting(context, chain, sender)
+            settling = Settling(context, chain, sender)
             watcher = ChainWatcher(ledger, chain, settings.address, rules, clock_ms)
             worker = PipelineWorker(
                 ledger,

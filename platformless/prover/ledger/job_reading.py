@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ...protocol.digests import ProofHash
 from ...protocol.transcript import Tokens
 from .errors import JobUnknown
-from .job_states import OVER, JobKind, JobQueue, JobState
+from .job_states import OPEN, JobKind, JobQueue, JobState
 from .job_tables import artefacts, attempts, jobs, submissions
 from .job_values import (
     Artefact,
@@ -30,7 +30,6 @@ ended."""
 LONGEST_REST_MS = 3_600_000
 """The same for a rest before the next attempt."""
 
-_OPEN_STATES = tuple(state for state in JobState if state not in OVER)
 _IN_INDEX = (JobState.PUBLISHED, JobState.SUBMITTED, JobState.CONFIRMED)
 _NEXT_STATES = {
     JobState.PROVEN: _IN_INDEX,
@@ -154,7 +153,7 @@ class JobReader:
             .where(jobs.c.queue == JobQueue.SETTLEMENT.value)
             .where(
                 sa.or_(
-                    sa.not_(self._has_checkpoint(_OPEN_STATES)),
+                    sa.not_(self._has_checkpoint(OPEN)),
                     self._has_checkpoint((JobState.FAILED,)),
                 )
             )
@@ -176,7 +175,7 @@ class JobReader:
         """Sessions that have unfinished jobs."""
         # A query a state: DISTINCT over all would go by sessions, and read every job.
         of_state = sa.select(jobs.c.session_id).where(jobs.c.chain == self._chain)
-        query = sa.union(*(of_state.where(jobs.c.state == state.value) for state in _OPEN_STATES))
+        query = sa.union(*(of_state.where(jobs.c.state == state.value) for state in OPEN))
         rows = self._connection.execute(query.limit(limit))
         return sorted(int(row.session_id) for row in rows)
 
@@ -222,7 +221,7 @@ class JobReader:
 
 
 def _is_open() -> sa.ColumnElement[bool]:
-    return jobs.c.state.in_([state.value for state in _OPEN_STATES])
+    return jobs.c.state.in_([state.value for state in OPEN])
 
 
 def job_of(row: Any) -> Job:

@@ -40,6 +40,7 @@ class JobState(enum.Enum):
 
 OVER = frozenset({JobState.CONFIRMED, JobState.FAILED})
 """Nothing more happens by itself."""
+OPEN = tuple(state for state in JobState if state not in OVER)
 
 _S = JobState
 TRANSITIONS: dict[JobKind, dict[JobState, frozenset[JobState]]] = {

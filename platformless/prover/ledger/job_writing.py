@@ -9,9 +9,11 @@ from .errors import TransitionRefused
 from .job_claiming import JobClaims
 from .job_reading import LONGEST_REST_MS
 from .job_rows import FREE, NO_PROGRESS, UNTROUBLED, named, of_job
-from .job_states import OVER, JobKind, JobQueue, JobState, retried_as
+from .job_states import OPEN, OVER, JobKind, JobQueue, JobState, retried_as
 from .job_tables import artefacts, jobs, submissions
 from .job_values import Artefact, Job, Lease, Problem, ProofProgress, Submission
+
+_OPEN = [state.value for state in OPEN]
 
 
 class JobWriter(JobClaims):
@@ -128,14 +130,21 @@ class JobWriter(JobClaims):
         self._end_attempt(lease, "refused", problem)
 
     def retry_later(
-        self, lease: Lease, problem: Problem, rest_ms: int, *, cpu_next: bool = False
+        self,
+        lease: Lease,
+        problem: Problem,
+        rest_ms: int,
+        *,
+        cpu_next: bool = False,
+        is_foreseen: bool = False,
     ) -> None:
-        """The step failed, and is to be tried again after a rest."""
+        """The step is to be tried again after a rest. It failed, unless it was foreseen that its
+        time had not come."""
         job = self._current(lease)
         values: dict[str, Any] = {
             **FREE,
             **named(problem),
-            "failures": job.failures + 1,
+            "failures": job.failures + (not is_foreseen),
             "not_before_ms": self._now + min(rest_ms, LONGEST_REST_MS),
         }
         if job.state is JobState.PROVING:
@@ -184,15 +193,20 @@ class JobWriter(JobClaims):
             **UNTROUBLED,
             **anew,
         )
+        self._connection.execute(
+            jobs.update()
+            .where(jobs.c.chain == self._chain, jobs.c.session_id == str(job.session_id))
+            .where(jobs.c.kind == JobKind.SETTLEMENT.value, jobs.c.state.in_(_OPEN)),
+            {"not_before_ms": 0},  # it may have been waiting for this
+        )
         return self._reader.job(job_id)
 
     def set_due(self, session_id: int, due_at: int) -> None:
         """The session's open jobs are due at another time; who would have been late may try."""
-        open_states = [state.value for state in JobState if state not in OVER]
         self._connection.execute(
             jobs.update()
             .where(jobs.c.chain == self._chain, jobs.c.session_id == str(session_id))
-            .where(jobs.c.state.in_(open_states), jobs.c.due_at != due_at),
+            .where(jobs.c.state.in_(_OPEN), jobs.c.due_at != due_at),
             {"due_at": due_at, "late_for": None},
         )
 

@@ -104,9 +104,20 @@ class Jobs:
         await self._write(lambda w: w.refuse(lease, device, problem))
 
     async def retry_later(
-        self, lease: Lease, problem: Problem, rest_ms: int, *, cpu_next: bool = False
+        self,
+        lease: Lease,
+        problem: Problem,
+        rest_ms: int,
+        *,
+        cpu_next: bool = False,
+        is_foreseen: bool = False,
     ) -> None:
-        await self._write(lambda w: w.retry_later(lease, problem, rest_ms, cpu_next=cpu_next))
+        """The step is to be tried again after a rest."""
+        await self._write(
+            lambda w: w.retry_later(
+                lease, problem, rest_ms, cpu_next=cpu_next, is_foreseen=is_foreseen
+            )
+        )
 
     async def fail(self, lease: Lease, problem: Problem) -> None:
         await self._write(lambda w: w.fail(lease, problem))

@@ -160,9 +160,15 @@ async def held(
             problem.code,
             problem.message,
         )
-        await _told(
-            jobs.retry_later(lease, problem, verdict.rest_ms, cpu_next=verdict.cpu_next), lease
+        later = jobs.retry_later(
+            lease,
+            problem,
+            verdict.rest_ms,
+            cpu_next=verdict.cpu_next,
+            is_foreseen=verdict.is_foreseen,
         )
+        await _told(later, lease)
+
     finally:
         await holding.stop_keeping()
 

@@ -6,18 +6,16 @@ Needs no key of the host's, no storage and no chain: a machine with a GPU runs i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from ...protocol.window import Window
-from ..broker.doorbell import Actor, Doorbell
+from ..broker.doorbell import Actor
 from ..ledger.job_states import JobKind, JobQueue, JobState
 from ..ledger.job_values import Artefact, Job, ProofProgress, Worker
-from ..ledger.ledger import Ledger
 from ..messages import Executed, Progress
+from .context import StepContext
 from .errors import DeadlineTooNear
-from .holding import Holding, claimed, held
+from .holding import Holding, claimed
 from .provers import Provers, WindowProver
-from .rules import PipelineRules
 
 log = logging.getLogger(__name__)
 _PATIENCE = 5.0
@@ -26,27 +24,14 @@ _SHORTEST_DEADLINE_SECONDS = 120.0
 
 
 class Proving:
-    """Builds proofs, one for each call.
+    """Builds proofs, one for each call."""
 
-    Args:
-        owner: Names this worker in leases.
-    """
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        doorbell: Doorbell,
-        provers: Provers,
-        rules: PipelineRules,
-        owner: str,
-        clock_ms: Callable[[], int],
-    ) -> None:
-        self._ledger = ledger
-        self._doorbell = doorbell
+    def __init__(self, context: StepContext, provers: Provers) -> None:
+        self._context = context
+        self._ledger = context.ledger
+        self._doorbell = context.doorbell
         self._provers = provers
-        self._rules = rules
-        self._worker = Worker(owner, provers.preferred, provers.has_cpu)
-        self._clock_ms = clock_ms
+        self._worker = Worker(context.owner, provers.preferred, provers.has_cpu)
 
     async def prove(self, job_id: str) -> None:
         """Somebody rang for a job. What is begun is the most urgent job of its queue; that job's
@@ -65,14 +50,14 @@ class Proving:
             jobs.claim_proof(
                 rung.queue,
                 self._worker,
-                lease_ms=round(self._rules.lease_seconds * 1000),
-                most_starts=self._rules.most_starts,
+                lease_ms=self._context.lease_ms,
+                most_starts=self._context.rules.most_starts,
             ),
         )
         if lease is None:
             return
         job = lease.job
-        async with held(jobs, lease, self._rules, self._clock_ms) as holding:
+        async with self._context.held(lease) as holding:
             artefact = await self._build(job, holding)
             await holding.finish(JobState.PROVEN, artefact=artefact)
             log.info(
@@ -94,7 +79,7 @@ class Proving:
         def tell(progress: Progress) -> None:
             holding.tell(told(progress, expected_ms))
 
-        deadline = self._rules.longest_proof_seconds
+        deadline = self._context.rules.longest_proof_seconds
         if expected is not None:
             patient = max(_PATIENCE * expected, _SHORTEST_DEADLINE_SECONDS)
             deadline = min(deadline, patient)
@@ -113,16 +98,16 @@ class Proving:
             DeadlineTooNear
         """
         expected = await prover.expected_seconds(window)
-        left = job.due_at - self._clock_ms() / 1000
+        left = job.due_at - self._context.clock_ms() / 1000
         device = job.device or self._worker.device
         if expected is None or job.is_late_for(device) or left <= 0:
             return expected
-        needed = expected + self._rules.after_proof_seconds
-        if needed > left:
+        after = self._context.rules.after_proof_seconds
+        if expected + after > left:
             raise DeadlineTooNear(
                 f"a proof on {device} would be too late for checkpoint {job.number}",
                 expected=f"at most {left:.0f} s",
-                got=f"{expected:.0f} s and {self._rules.after_proof_seconds:.0f} s to submit",
+                got=f"{expected:.0f} s and {after:.0f} s to submit",
             )
         return expected
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 
 from ...protocol.digests import ProofHash
 from ...storage.publication import Checkpoint, CheckpointPublisher
-from ..broker.doorbell import Actor, Doorbell
+from ..broker.doorbell import Actor
 from ..ledger.job_states import JobQueue, JobState
 from ..ledger.job_values import Artefact, Submission, checkpoint_job
-from ..ledger.ledger import Ledger
+from .context import StepContext
 from .errors import BundleMissing
-from .holding import claimed, held
-from .rules import PipelineRules
 
 log = logging.getLogger(__name__)
 
@@ -22,21 +19,11 @@ log = logging.getLogger(__name__)
 class Publishing:
     """Publishes proven checkpoints."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        doorbell: Doorbell,
-        publisher: CheckpointPublisher,
-        rules: PipelineRules,
-        owner: str,
-        clock_ms: Callable[[], int],
-    ) -> None:
-        self._ledger = ledger
-        self._doorbell = doorbell
+    def __init__(self, context: StepContext, publisher: CheckpointPublisher) -> None:
+        self._context = context
+        self._ledger = context.ledger
+        self._doorbell = context.doorbell
         self._publisher = publisher
-        self._rules = rules
-        self._owner = owner
-        self._clock_ms = clock_ms
 
     async def publish(self, job_id: str) -> None:
         """Does nothing when it is not this job's turn.
@@ -44,21 +31,11 @@ class Publishing:
         Raises:
             LedgerError: what was done will be done again.
         """
-        jobs = self._ledger.jobs
-        lease = await claimed(
-            jobs,
-            jobs.claim_step(
-                job_id,
-                Actor.PUBLISH.value,
-                (JobState.PROVEN,),
-                self._owner,
-                lease_ms=round(self._rules.lease_seconds * 1000),
-            ),
-        )
+        lease = await self._context.claim(job_id, Actor.PUBLISH, JobState.PROVEN)
         if lease is None:
             return
         job = lease.job
-        async with held(jobs, lease, self._rules, self._clock_ms) as holding:
+        async with self._context.held(lease) as holding:
             artefact = await self._artefact(job_id, job.session_id, job.number)
             bundle = artefact.bundle or b""
             cut = await self._ledger.checkpoint(job.session_id, job.number)

@@ -4,7 +4,6 @@ belongs."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from ...chain.connection import Chain
 from ...chain.errors import ContractRefused
@@ -15,10 +14,8 @@ from ...chain.session import Session, SessionStatus
 from ..broker.doorbell import Actor
 from ..ledger.job_states import OVER, JobKind, JobState
 from ..ledger.job_values import Job, Lease, Problem, Submission
-from ..ledger.ledger import Ledger
+from .context import StepContext
 from .errors import EarlierProofFailed, ProofsUnfinished
-from .holding import claimed, held
-from .rules import PipelineRules
 from .transactions import newest_hash, send_once
 
 log = logging.getLogger(__name__)
@@ -29,22 +26,12 @@ _LOOK_AGAIN_SECONDS = 20
 class Settling:
     """Settles sessions from the host's account."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        chain: Chain,
-        sender: TransactionSender,
-        rules: PipelineRules,
-        owner: str,
-        clock_ms: Callable[[], int],
-    ) -> None:
-        self._ledger = ledger
+    def __init__(self, context: StepContext, chain: Chain, sender: TransactionSender) -> None:
+        self._context = context
+        self._ledger = context.ledger
         self._chain = chain
         self._marketplace = Marketplace(chain)
         self._sender = sender
-        self._rules = rules
-        self._owner = owner
-        self._clock_ms = clock_ms
 
     async def settle(self, job_id: str) -> None:
         """Does nothing while proofs of the session are under way.
@@ -60,19 +47,12 @@ class Settling:
         failed = any(one.state is JobState.FAILED for one in siblings)
         if not failed and any(one.state not in OVER for one in siblings):
             return
-        lease = await claimed(
-            jobs,
-            jobs.claim_step(
-                job_id,
-                Actor.SETTLE.value,
-                (JobState.RECORDED, JobState.SUBMITTED),
-                self._owner,
-                lease_ms=round(self._rules.lease_seconds * 1000),
-            ),
+        lease = await self._context.claim(
+            job_id, Actor.SETTLE, JobState.RECORDED, JobState.SUBMITTED
         )
         if lease is None:
             return
-        async with held(jobs, lease, self._rules, self._clock_ms) as holding:
+        async with self._context.held(lease) as holding:
             session = await self._marketplace.session(job.session_id)
             if session.status is SessionStatus.ACTIVE and failed:
                 await self._give_up_proofs(session, await self._checkpoints(job))
@@ -99,7 +79,7 @@ class Settling:
             ProofsUnfinished: not yet.
         """
         now = (await self._chain.head()).timestamp
-        patience_ends = session.times_out_at - round(self._rules.retry_margin_seconds)
+        patience_ends = session.times_out_at - round(self._context.rules.retry_margin_seconds)
         first_failed = min(one.number for one in checkpoints if one.state is JobState.FAILED)
         going_on = [
             one for one in checkpoints if one.state not in OVER and one.number < first_failed
@@ -132,7 +112,7 @@ class Settling:
                 f"settlement {session.id}",
                 self._marketplace.complete(session.id, conversation_cid),
                 on_sent=on_sent,
-                confirm_seconds=self._rules.confirm_seconds,
+                confirm_seconds=self._context.rules.confirm_seconds,
             )
         except ContractRefused as refusal:
             now = await self._marketplace.session(session.id)
@@ -172,5 +152,5 @@ class Settling:
             refunded=str(session.refunded.units),
             token=session.deposit.token.symbol,
             outcome=_OUTCOMES.get(session.status, "completed"),
-            confirmed_ms=self._clock_ms(),
+            confirmed_ms=self._context.clock_ms(),
         )

@@ -6,7 +6,6 @@ A session's checkpoints are submitted in their order, each when the one before i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from ...chain.connection import Chain
 from ...chain.errors import ContractRefused
@@ -15,13 +14,11 @@ from ...chain.marketplace import Marketplace
 from ...chain.sending.entry import Entry
 from ...chain.sending.sender import TransactionSender
 from ...chain.session import ProofSubmission
-from ..broker.doorbell import Actor, Doorbell, actor_for
+from ..broker.doorbell import Actor, actor_for
 from ..ledger.job_states import JobKind, JobQueue, JobState
 from ..ledger.job_values import Job, Lease, Submission, checkpoint_job, settlement_job
-from ..ledger.ledger import Ledger
+from .context import StepContext
 from .errors import BundleMissing, NotAsSubmitted
-from .holding import claimed, held
-from .rules import PipelineRules
 from .transactions import newest_hash, send_once
 
 log = logging.getLogger(__name__)
@@ -30,24 +27,13 @@ log = logging.getLogger(__name__)
 class Submitting:
     """Submits proofs from the host's account."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        doorbell: Doorbell,
-        chain: Chain,
-        sender: TransactionSender,
-        rules: PipelineRules,
-        owner: str,
-        clock_ms: Callable[[], int],
-    ) -> None:
-        self._ledger = ledger
-        self._doorbell = doorbell
+    def __init__(self, context: StepContext, chain: Chain, sender: TransactionSender) -> None:
+        self._context = context
+        self._ledger = context.ledger
+        self._doorbell = context.doorbell
         self._chain = chain
         self._marketplace = Marketplace(chain)
         self._sender = sender
-        self._rules = rules
-        self._owner = owner
-        self._clock_ms = clock_ms
 
     async def submit(self, job_id: str) -> None:
         """Does nothing when it is not this job's turn.
@@ -55,20 +41,12 @@ class Submitting:
         Raises:
             LedgerError: what was done will be found done.
         """
-        jobs = self._ledger.jobs
-        lease = await claimed(
-            jobs,
-            jobs.claim_step(
-                job_id,
-                Actor.SUBMIT.value,
-                (JobState.PUBLISHED, JobState.SUBMITTED),
-                self._owner,
-                lease_ms=round(self._rules.lease_seconds * 1000),
-            ),
+        lease = await self._context.claim(
+            job_id, Actor.SUBMIT, JobState.PUBLISHED, JobState.SUBMITTED
         )
         if lease is None:
             return
-        async with held(jobs, lease, self._rules, self._clock_ms) as holding:
+        async with self._context.held(lease) as holding:
             submission = await self._submission(lease.job)
             told = await self._confirmed(lease, submission)
             await holding.finish(JobState.CONFIRMED, submission=told)
@@ -108,7 +86,7 @@ class Submitting:
                 key,
                 self._marketplace.submit_proof(submission),
                 on_sent=on_sent,
-                confirm_seconds=self._rules.confirm_seconds,
+                confirm_seconds=self._context.rules.confirm_seconds,
             )
         except ContractRefused as refusal:
             event = await self._on_chain(submission)
@@ -142,7 +120,7 @@ class Submitting:
             transaction_hash=event.place.transaction_hash,
             block_number=event.place.block_number,
             fee_wei=fee_wei,
-            confirmed_ms=self._clock_ms(),
+            confirmed_ms=self._context.clock_ms(),
         )
 
     async def _after(self, job: Job) -> None:

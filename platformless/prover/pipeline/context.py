@@ -1,0 +1,47 @@
+"""What the steps of a worker have in common: where they read and write, and how they hold jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from ..broker.doorbell import Actor, Doorbell
+from ..ledger.job_states import JobState
+from ..ledger.job_values import Lease
+from ..ledger.jobs import Jobs
+from ..ledger.ledger import Ledger
+from .holding import Holding, claimed, held
+from .rules import PipelineRules
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """Of one worker."""
+
+    ledger: Ledger
+    doorbell: Doorbell
+    rules: PipelineRules
+    owner: str
+    """Names the worker in leases."""
+    clock_ms: Callable[[], int]
+    """Unix time in milliseconds."""
+
+    @property
+    def jobs(self) -> Jobs:
+        return self.ledger.jobs
+
+    @property
+    def lease_ms(self) -> int:
+        return round(self.rules.lease_seconds * 1000)
+
+    async def claim(self, job_id: str, actor: Actor, *states: JobState) -> Lease | None:
+        """The lease of a job in one of these states, when it is its turn and nobody has it."""
+        claim = self.jobs.claim_step(
+            job_id, actor.value, states, self.owner, lease_ms=self.lease_ms
+        )
+        return await claimed(self.jobs, claim)
+
+    def held(self, lease: Lease) -> AbstractAsyncContextManager[Holding]:
+        """See `holding.held`."""
+        return held(self.jobs, lease, self.rules, self.clock_ms)
