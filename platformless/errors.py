@@ -15,6 +15,8 @@
     ├── client.errors.ClientError        CLT-…   a host cannot be used, refused, or lied
     ├── node.errors.NodeError            NOD-…   the node cannot do what it was asked
     ├── node.supervisor.errors.SupervisorError SUP-… a service cannot be kept running
+    ├── node.operating.errors.OperatingError OPR-… a ledger that an operator cannot look into
+    ├── node.demo.errors.DemoFailed      DEM-…   the demo did not show what it should
     └── console.BadInput, Interrupted    CLI-…   a command was used wrongly, or stopped
 
 A code is stable: operators search for it and programs compare it.

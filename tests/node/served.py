@@ -5,7 +5,8 @@ Such tests run in the module's event loop: `pytestmark = pytest.mark.asyncio(loo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,26 @@ class Served:
         """Another node of the same host, with its ledger in `folder`."""
         async with self.nodes.node(rules, data_folder=folder, engine_threads=1, **changes) as node:
             yield node
+
+
+@asynccontextmanager
+async def own_node(
+    served: Served, folder: Path, rules: SessionRules = QUICK, **changes: object
+) -> AsyncIterator[Node]:
+    """A node of the test's own, where its clients find it."""
+    try:
+        async with served.other(folder, rules, **changes) as node:
+            yield node
+    finally:
+        served.nodes.ahead_seconds = 0
+        await served.nodes.announce(served.url)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Waits, a minute at most."""
+    async with asyncio.timeout(60):
+        while not await condition():
+            await asyncio.sleep(0.02)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

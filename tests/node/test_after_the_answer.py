@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from platformless.client.connection import Notice
 from platformless.client.requests import Sampling
-from platformless.node.running import Node
-from platformless.node.sessions.rules import SessionRules
 from platformless.protocol.digests import ProofHash
 from platformless.protocol.replies import CheckpointSubmitted, ProofProgress, ProofSubmitted
 from platformless.protocol.transcript import Kind
@@ -26,7 +22,7 @@ from platformless.prover.ledger.job_values import (
 from platformless.prover.ledger.job_values import ProofProgress as Progress
 from platformless.prover.ledger.jobs import Jobs
 
-from .served import Served
+from .served import Served, own_node, until
 from .served import served as served
 from .world import QUICK, changed
 
@@ -36,24 +32,6 @@ LONG = "Write a very long story about the sea, with many chapters."
 LEASE_MS = 60_000
 GREEDY = Sampling(temperature=0.0)
 LEAVING = changed(QUICK, settle_seconds=0.3)
-
-
-@asynccontextmanager
-async def own_node(
-    served: Served, folder: Path, rules: SessionRules = QUICK, **changes: object
-) -> AsyncIterator[Node]:
-    """A node of the test's own, where its clients find it."""
-    try:
-        async with served.other(folder, rules, **changes) as node:
-            yield node
-    finally:
-        await served.nodes.announce(served.url)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 async def has_settlement(jobs: Jobs, session_id: int) -> bool:

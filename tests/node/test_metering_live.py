@@ -4,8 +4,6 @@ never more."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,14 +13,13 @@ from platformless.client import AnswerFailed, ClientSession, HostRefused
 from platformless.client.requests import Sampling
 from platformless.node.running import Node
 from platformless.node.sessions.keeping import LOSS_TOKENS
-from platformless.node.sessions.rules import SessionRules
 from platformless.protocol.delta import merge
 from platformless.protocol.transcript import Kind
 from platformless.prover.ledger.errors import LedgerUnavailable
 from platformless.prover.ledger.ledger import Ledger
 from platformless.prover.ledger.values import Changes, KeptSession
 
-from .served import Served
+from .served import Served, own_node, until
 from .served import served as served
 from .world import QUICK, changed
 
@@ -30,25 +27,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LONG = "Write a very long story about the sea, with many chapters."
 GREEDY = Sampling(temperature=0.0)
-
-
-@asynccontextmanager
-async def own_node(
-    served: Served, folder: Path, rules: SessionRules = QUICK, **changes: object
-) -> AsyncIterator[Node]:
-    """A node of the test's own, where its clients find it."""
-    try:
-        async with served.other(folder, rules, **changes) as node:
-            yield node
-    finally:
-        served.nodes.ahead_seconds = 0
-        await served.nodes.announce(served.url)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 async def kept(node: Node, session: ClientSession) -> KeptSession:
