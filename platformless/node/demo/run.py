@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,10 @@ from ...chain.connection import Chain
 from ...chain.devchain import DevChain
 from ...chain.marketplace import Marketplace
 from ...chain.session import SessionStatus
-from ...children import Child
 from ...client import Client, ClientSession, ClientSettings
 from ...client.wallet import Wallet
 from ...files import write_atomically
-from ...prover.ledger.job_states import JobKind, JobState
-from ...prover.ledger.job_values import Job, settlement_job
-from ...prover.ledger.jobs import Jobs, clock_ms
+from ...prover.ledger.job_values import settlement_job
 from ...prover.ledger.ledger import Ledger
 from ..backing import chain_tag, ledger_settings
 from ..dev_chain import env_text
@@ -35,8 +30,10 @@ from ..settings import load_settings
 from ..supervisor.run import free_port
 from .display import DemoDisplay
 from .errors import DemoFailed
+from .following import proven_checkpoints, until_confirmed, until_settled
+from .machine import running_node
 from .marketplace import QUICKLY, register_host, running_marketplace
-from .report import DemoReport, ProvenCheckpoint
+from .report import DemoReport
 
 QUESTIONS = (
     "Explain in a few sentences why the sky is blue.",
@@ -45,11 +42,8 @@ QUESTIONS = (
 )
 _TOKENS_AN_ANSWER = 120
 _DEPOSIT_USDC = "0.5"
-_START_SECONDS = 240.0
-_PROOF_SECONDS = 480.0
-_SETTLE_SECONDS = 180.0
-_LOOK_SECONDS = 0.2
 _SETTINGS = {
+    **dict.fromkeys(("BROKER_URL", "S5_PORTAL_URL", "LEDGER_URL", "LEDGER_KEY", "MODEL_PATH"), ""),
     "API_HOST": "127.0.0.1",
     "DISCONNECT_GRACE_SECONDS": "1",
     "SETTLE_IDLE_SECONDS": "5",
@@ -85,56 +79,6 @@ async def run_demo(folder: Path, display: DemoDisplay) -> DemoReport:
             return await _prove(
                 dev_chain, environment, facts, folder, display, session, seconds, began
             )
-
-
-@asynccontextmanager
-async def running_node(
-    environment: Mapping[str, str], folder: Path
-) -> AsyncIterator[dict[str, str]]:
-    """`fabstir-llm-node`, with its log in the folder; tells where things are.
-
-    Raises:
-        DemoFailed: when it does not start.
-    """
-    told: list[str] = []
-    up = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    log_path = folder / "node.log"
-    with log_path.open("w") as log:
-
-        def hear(line: str) -> None:  # in the child's reading thread
-            log.write(line + "\n")
-            log.flush()
-            if " | " not in line:
-                told.append(line)
-                if line == "}":
-                    loop.call_soon_threadsafe(up.set)
-
-        command = [sys.executable, "-m", "platformless.node", "--json", "--env-file", "/dev/null"]
-        child = Child(command, environment={**os.environ, **environment}, on_line=hear)
-        try:
-            ready = asyncio.create_task(up.wait())
-            deadline = time.monotonic() + _START_SECONDS
-            while not ready.done():
-                if child.exit_status is not None or time.monotonic() > deadline:
-                    raise DemoFailed(
-                        "the node does not start",
-                        expected=f"that it runs within {_START_SECONDS:.0f} s",
-                        got="\n".join(child.last_lines()),
-                    )
-                await asyncio.sleep(_LOOK_SECONDS)
-            yield _json_in(told)["node"]
-        finally:
-            child.terminate()
-            await asyncio.to_thread(child.wait, 60)
-            child.kill()
-
-
-def _json_in(lines: list[str]) -> dict[str, Any]:
-    """The object that a command with `--json` printed among other lines."""
-    start = len(lines) - 1 - lines[::-1].index("{")
-    document: dict[str, Any] = json.loads("\n".join(lines[start:]))
-    return document
 
 
 async def _converse(
@@ -187,10 +131,10 @@ async def _prove(
         tag = await chain_tag(chain)
         async with await Ledger.open(ledger_settings(settings, tag)) as ledger:
             display.step("The host proves the tokens with a STARK, publishes and submits the proof")
-            await _until_confirmed(ledger.jobs, session.id, display)
+            await until_confirmed(ledger.jobs, session.id, display)
             display.step("The host settles the session after the dispute window")
-            await _until_settled(ledger.jobs, session.id, display)
-            checkpoints = await _proven(ledger.jobs, session.id)
+            await until_settled(ledger.jobs, session.id, display)
+            checkpoints = await proven_checkpoints(ledger.jobs, session.id)
             settled = await ledger.jobs.submission(settlement_job(session.id))
         on_chain = await Marketplace(chain).session(session.id)
     if on_chain.status is not SessionStatus.COMPLETED or on_chain.tokens_proven != session.tokens:
@@ -219,88 +163,6 @@ async def _prove(
         assurance="accounting",
         total_seconds=time.monotonic() - began,
     )
-
-
-async def _until_confirmed(jobs: Jobs, session_id: int, display: DemoDisplay) -> None:
-    deadline = time.monotonic() + _PROOF_SECONDS
-    with display.bar("proof") as advance:
-        while True:
-            found = [
-                job
-                for job in await jobs.of_sessions([session_id])
-                if job.kind is JobKind.CHECKPOINT
-            ]
-            if not found:
-                raise DemoFailed("no checkpoint was cut", expected="one", got="none")
-            _require_going(found, deadline)
-            done = sum(_fraction(job) for job in found) / len(found)
-            slowest = min(found, key=_fraction)
-            advance(done, f"checkpoint {slowest.number} {slowest.state.value}")
-            if all(job.state is JobState.CONFIRMED for job in found):
-                return
-            await asyncio.sleep(_LOOK_SECONDS)
-
-
-def _fraction(job: Job) -> float:
-    """How far a checkpoint is; its proof is nearly all of it."""
-    if job.state is JobState.CONFIRMED:
-        return 1.0
-    if job.state is JobState.PROVING:
-        return 0.95 * job.progress.fraction(clock_ms() - job.began_ms)
-    return 0.0 if job.state is JobState.RECORDED else 0.97
-
-
-async def _until_settled(jobs: Jobs, session_id: int, display: DemoDisplay) -> None:
-    deadline = time.monotonic() + _SETTLE_SECONDS
-    began_ms = clock_ms()
-    with display.bar("settlement") as advance:
-        while True:
-            job = await jobs.job(settlement_job(session_id))
-            _require_going([job], deadline)
-            if job.state is JobState.CONFIRMED:
-                advance(1.0, "settled")
-                return
-            waits = job.not_before_ms - began_ms
-            done = min((clock_ms() - began_ms) / waits, 0.95) if waits > 0 else 0.0
-            advance(done, "waiting for the dispute window" if waits > 0 else job.state.value)
-            await asyncio.sleep(_LOOK_SECONDS)
-
-
-def _require_going(found: list[Job], deadline: float) -> None:
-    failed = [job for job in found if job.state is JobState.FAILED]
-    if failed or time.monotonic() > deadline:
-        raise DemoFailed(
-            "the host did not bring it to an end",
-            expected="confirmed jobs",
-            got="; ".join(
-                f"{job.id}: {job.state.value}"
-                + (f" ({job.problem.code} {job.problem.message})" if job.problem else "")
-                for job in found
-            ),
-        )
-
-
-async def _proven(jobs: Jobs, session_id: int) -> tuple[ProvenCheckpoint, ...]:
-    found = []
-    for job in await jobs.of_sessions([session_id]):
-        artefact, sent = await jobs.artefact(job.id), await jobs.submission(job.id)
-        if job.kind is JobKind.CHECKPOINT and artefact is not None:
-            found.append(
-                ProvenCheckpoint(
-                    number=job.number,
-                    tokens=job.tokens,
-                    total_cycles=artefact.total_cycles,
-                    segments=artefact.segments,
-                    prove_seconds=artefact.prove_ms / 1000,
-                    device=artefact.device,
-                    bundle_bytes=artefact.size_bytes,
-                    proof_hash=str(artefact.proof_hash),
-                    proof_cid=sent.proof_cid or "",
-                    delta_cid=sent.delta_cid or "",
-                    transaction_hash=sent.transaction_hash or "",
-                )
-            )
-    return tuple(found)
 
 
 async def _checked(
