@@ -10,7 +10,7 @@ export UV_CACHE_DIR ?= $(CACHE)/uv
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
 
-demo: setup prover contracts ## a paid session on a local marketplace, streamed, proven, settled, checked (2 minutes)
+demo: setup prover contracts ## a paid session on a local marketplace, streamed, proven, settled, checked (1 minute)
 	@.venv/bin/fabstir-llm-node demo --report demo-report.json
 
 demo-proof: setup prover ## prove a recorded session of 1,000 tokens, verify the proof, and see a forgery rejected
