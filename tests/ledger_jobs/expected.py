@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from platformless.prover.ledger.job_claiming import LAST_CHOICE_MS, WAIT_FOR_CPU_MS
 from platformless.prover.ledger.job_reading import LONGEST_LEASE_MS, LONGEST_REST_MS
 from platformless.prover.ledger.job_states import OVER, JobState
 from platformless.prover.ledger.job_values import Job, Worker
@@ -37,6 +38,7 @@ class Expected:
     cpu_next: bool = False
     late_for: set[str] = field(default_factory=set)
     failed_from: JobState | None = None
+    changed_ms: int = 0
 
     @property
     def id(self) -> str:
@@ -65,9 +67,13 @@ class Expected:
     def is_unproven(self) -> bool:
         return self.number is not None and self.state in (RECORDED, PROVING)
 
-    def may_be_proven_by(self, worker: Worker) -> bool:
+    def may_be_proven_by(self, worker: Worker, now_ms: int) -> bool:
+        is_late = self.state is RECORDED and worker.device in self.late_for
+        if is_late and self.changed_ms > now_ms - LAST_CHOICE_MS:
+            return False
         tried_by_cpu = self.owner is not None and self.device == "cpu"
-        return worker.has_cpu or not self.cpu_next or tried_by_cpu
+        no_cpu_came = self.changed_ms <= now_ms - WAIT_FOR_CPU_MS
+        return worker.has_cpu or not self.cpu_next or tried_by_cpu or no_cpu_came
 
     def urgency(self, device: str | None) -> tuple[int, int, int]:
         late = 2 if device in self.late_for else 1
@@ -94,6 +100,7 @@ class ExpectedStore:
 
     def lease(self, job: Expected, owner: str, now_ms: int, lease_ms: int) -> None:
         job.fence += 1
+        job.changed_ms = now_ms
         job.owner, job.until_ms = owner, now_ms + min(lease_ms, LONGEST_LEASE_MS)
 
     def claim(
@@ -103,7 +110,9 @@ class ExpectedStore:
             ready = [
                 job
                 for job in self.jobs.values()
-                if job.is_unproven() and job.is_ready(now_ms) and job.may_be_proven_by(worker)
+                if job.is_unproven()
+                and job.is_ready(now_ms)
+                and job.may_be_proven_by(worker, now_ms)
             ]
             if not ready:
                 return None
@@ -113,9 +122,11 @@ class ExpectedStore:
                 continue
             if job.state is PROVING and job.owner is not None:
                 job.cpu_next = job.device == "cuda"
-            if job.cpu_next and not worker.has_cpu:
-                job.free()
-                continue
+                if job.cpu_next and not worker.has_cpu:
+                    job.free()
+                    job.changed_ms = now_ms
+                    continue
+            job.cpu_next = job.cpu_next and worker.has_cpu
             self.lease(job, worker.owner, now_ms, lease_ms)
             job.device = "cpu" if job.cpu_next else worker.device
             job.state, job.starts = PROVING, job.starts + 1

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from platformless.prover.ledger.errors import LeaseLost
+from platformless.prover.ledger.job_claiming import LAST_CHOICE_MS
 from platformless.prover.ledger.job_reading import LONGEST_LEASE_MS, LONGEST_REST_MS
 
 from .builder import (
@@ -84,9 +85,11 @@ async def test_a_lease_that_was_given_back_changes_nothing(store: Store) -> None
     refused = await store.claimed()
     await store.jobs.refuse(refused, "cpu", PROBLEM)
     await require_lost(store, refused)
+    store.clock.go(LAST_CHOICE_MS)
     tried = await store.claimed()
     await store.jobs.retry_later(tried, PROBLEM, 0)
     await require_lost(store, tried)
+    store.clock.go(LAST_CHOICE_MS)
     done = await store.claimed()
     await store.jobs.finish(done, PROVEN, artefact=ARTEFACT)
     await require_lost(store, done)

@@ -174,6 +174,7 @@ class Jobs(RuleBasedStateMachine):
             given, job = held
             self.write(lambda w: w.renew(given.lease, LEASE_MS, HALF_DONE))
             given.until_ms = job.until_ms = self.clock() + LEASE_MS
+            job.changed_ms = self.clock()
 
     @precondition(lambda self: self.held(0))
     @rule(place=st.integers(0, 9))
@@ -215,6 +216,7 @@ class Jobs(RuleBasedStateMachine):
             if job.state is PROVING:
                 job.state, job.starts = RECORDED, job.starts - 1
             job.not_before_ms = 0
+            job.changed_ms = self.clock()
             job.free()
 
     @precondition(lambda self: self.held(0))
@@ -227,6 +229,7 @@ class Jobs(RuleBasedStateMachine):
             job.late_for.add(job.device)
             job.state, job.starts = RECORDED, job.starts - 1
             job.not_before_ms, job.cpu_next = 0, False
+            job.changed_ms = self.clock()
             job.free()
 
     @precondition(lambda self: self.held(0))
@@ -239,6 +242,7 @@ class Jobs(RuleBasedStateMachine):
                 job.state, job.cpu_next = RECORDED, cpu_next
             job.failures += 1
             job.not_before_ms = self.clock() + rest_ms
+            job.changed_ms = self.clock()
             job.free()
 
     @precondition(lambda self: self.held(0))
@@ -279,6 +283,10 @@ class Jobs(RuleBasedStateMachine):
         assert job.failed_from is not None
         job.go_to(RECORDED if job.failed_from is PROVING else job.failed_from)
         job.starts, job.failed_from, job.late_for = 0, None, set()
+        job.changed_ms = self.clock()
+        settlement = self.expected.jobs[f"{job.session_id}-settlement"]
+        if settlement.state not in (CONFIRMED, FAILED):
+            settlement.not_before_ms = 0
         self.retried_at[job.id] = job.fence
 
     @rule(place=st.integers(0, 8), surely=st.integers(0, 3))

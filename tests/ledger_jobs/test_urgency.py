@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from platformless.prover.ledger.job_claiming import WAIT_FOR_CPU_MS
+from platformless.prover.ledger.job_claiming import LAST_CHOICE_MS, WAIT_FOR_CPU_MS
 
 from .builder import (
     BOTH,
@@ -62,7 +62,10 @@ async def test_a_refused_proof_is_the_last_that_the_device_takes(store: Store) -
     assert (job.state, job.starts, job.problem) == (RECORDED, 0, PROBLEM)
     assert job.is_late_for("cpu")
     assert not job.is_late_for("cuda")
-    assert [(await store.claimed(CPU)).job.id for _ in range(2)] == ["2-0", "1-0"]
+    assert (await store.claimed(CPU)).job.id == "2-0"
+    assert await store.claim(CPU) is None  # others have time to take it
+    store.clock.go(LAST_CHOICE_MS)
+    assert (await store.claimed(CPU)).job.id == "1-0"
 
 
 async def test_a_refused_proof_is_as_urgent_as_ever_to_another_device(store: Store) -> None:
@@ -76,6 +79,7 @@ async def test_devices_that_all_refused_a_proof_do_not_hand_it_to_and_fro(store:
     await store.session()
     await store.jobs.refuse(await store.claimed(CPU), "cpu", PROBLEM)
     await store.jobs.refuse(await store.claimed(GPU), "cuda", PROBLEM)
+    store.clock.go(LAST_CHOICE_MS)
     lease = await store.claimed(CPU)
     assert lease.job.is_late_for("cpu")
     await store.jobs.refuse(lease, "cpu", PROBLEM)
@@ -211,6 +215,8 @@ async def test_starts_that_were_released_or_refused_do_not_count(store: Store) -
     await store.session()
     for _ in range(3 * MOST_STARTS):
         await store.jobs.release(await store.claimed())
+        store.clock.go(LAST_CHOICE_MS)
         await store.jobs.refuse(await store.claimed(), "cpu", PROBLEM)
+        store.clock.go(LAST_CHOICE_MS)
     assert (await store.jobs.job("7-0")).starts == 0
     assert (await store.claimed()).job.starts == 1

@@ -105,7 +105,9 @@ async def test_a_failure_that_is_written_is_no_loss_either(store: Store) -> None
         async with held(store.jobs, lease, changed(lease_seconds=0.0003), store.clock):
             await asyncio.sleep(0.002)
             raise error
-        await store.place(JOB, JobState.RECORDED, starts=0, not_before_ms=0, failures=0)
+        await store.place(
+            JOB, JobState.RECORDED, starts=0, not_before_ms=0, failures=0, late_for=None
+        )
     current = asyncio.current_task()
     assert current is not None
     assert current.cancelling() == 0

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 from platformless.protocol.window import Window
 from platformless.prover.errors import ProverCrashed
+from platformless.prover.ledger.job_claiming import LAST_CHOICE_MS
 from platformless.prover.ledger.job_states import JobQueue, JobState
 from platformless.prover.ledger.job_values import Worker, checkpoint_job
 
@@ -81,6 +82,9 @@ async def test_what_nobody_would_finish_in_time_is_built_all_the_same_and_last(
     for session_id in (urgent, patient):
         await line.record(session_id)
     async with line.proving(prover):
+        await line.until_problem(checkpoint_job(urgent, 0), "PIP-001")
+        await line.until_state(checkpoint_job(patient, 0), JobState.PROVEN)
+        line.ahead_ms += LAST_CHOICE_MS
         await line.until_state(checkpoint_job(urgent, 0), JobState.PROVEN)
     built = [window.header.terms.session_id for window in prover.windows]
     assert built == [patient, urgent]

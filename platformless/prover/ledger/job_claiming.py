@@ -18,6 +18,8 @@ _PROVE = "prove"
 WAIT_FOR_CPU_MS = 120_000
 """A job whose worker with a GPU was lost waits so long for one with a CPU; where there is none, a
 GPU gets it after all."""
+LAST_CHOICE_MS = 10_000
+"""What a device has refused is left to others for so long, before it builds it all the same."""
 
 
 class JobClaims(JobRows):
@@ -89,7 +91,7 @@ class JobClaims(JobRows):
         for state, more in (
             (JobState.PROVING, sa.true()),
             (JobState.RECORDED, in_time),
-            (JobState.RECORDED, sa.true()),
+            (JobState.RECORDED, jobs.c.changed_ms <= self._now - LAST_CHOICE_MS),
         ):
             query = (
                 sa.select(jobs)
