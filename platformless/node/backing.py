@@ -16,7 +16,12 @@ from .settings import NodeSettings, WorkerSettings
 
 def broker_url(settings: WorkerSettings) -> str:
     """Where the broker is: the embedded one of the data folder, when none is configured."""
-    return settings.broker_url or valkey.broker_url(settings.data_folder.absolute() / "broker")
+    return settings.broker_url or valkey.broker_url(broker_folder(settings))
+
+
+def broker_folder(settings: WorkerSettings) -> Path:
+    """The embedded broker's."""
+    return settings.data_folder.absolute() / "broker"
 
 
 def ledger_settings(settings: WorkerSettings, chain_tag: str) -> LedgerSettings:

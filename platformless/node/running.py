@@ -25,8 +25,8 @@ from ..protocol.frames import MAX_FRAME_BYTES
 from ..protocol.transcript import Tokens
 from ..prover.broker.doorbell import Actor, Doorbell
 from ..prover.broker.opening import open_broker
-from ..prover.ledger.job_states import JobQueue
-from ..prover.ledger.job_values import SETTLEMENT_SUFFIX
+from ..prover.ledger.job_states import JobKind, JobQueue
+from ..prover.ledger.job_values import kind_of
 from ..prover.ledger.ledger import Ledger
 from ..storage.publication import PublicationFolder
 from ..web_server import WebServer
@@ -181,7 +181,7 @@ class Node:
 
     def _ring(self, job_id: str) -> None:
         """Tells workers of a job. Nothing waits for it: they would find the job by themselves."""
-        if job_id.endswith(SETTLEMENT_SUFFIX):
+        if kind_of(job_id) is JobKind.SETTLEMENT:
             ringing = self._doorbell.ring(JobQueue.SETTLEMENT, Actor.SETTLE, job_id)
         else:
             ringing = self._doorbell.ring(JobQueue.LIVE, Actor.PROVE, job_id)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ...chain.connection import Chain
-from ...chain.devchain import DevChain, start_dev_chain
+from ...chain.devchain import DevChain
 from ...chain.money import NATIVE, Price
 from ...chain.node_registry import NodeRegistry
 from ...chain.sending.sender import TransactionSender
@@ -20,13 +18,6 @@ USDC_PRICE = 5_000
 """Units of USDC for a thousand tokens, times the contract's precision of 1,000."""
 NATIVE_PRICE = 10_000_000
 QUICKLY = SenderSettings(confirmations=1, poll_seconds=0.05)
-
-
-@asynccontextmanager
-async def running_marketplace() -> AsyncIterator[DevChain]:
-    """A dev chain, for the length of the block."""
-    with await start_dev_chain() as dev_chain:
-        yield dev_chain
 
 
 async def register_host(dev_chain: DevChain, api_url: str, folder: Path) -> None:

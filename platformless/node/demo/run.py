@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...chain.connection import Chain
-from ...chain.devchain import DevChain
+from ...chain.devchain import DevChain, start_dev_chain
 from ...chain.marketplace import Marketplace
 from ...chain.session import SessionStatus
 from ...client import Client, ClientSession, ClientSettings
@@ -32,7 +32,7 @@ from .display import DemoDisplay
 from .errors import DemoFailed
 from .following import proven_checkpoints, until_confirmed, until_settled
 from .machine import running_node
-from .marketplace import QUICKLY, register_host, running_marketplace
+from .marketplace import QUICKLY, register_host
 from .report import DemoReport
 
 QUESTIONS = (
@@ -61,7 +61,7 @@ async def run_demo(folder: Path, display: DemoDisplay) -> DemoReport:
     """
     began = time.monotonic()
     display.step("A marketplace: a local chain with the contracts, and money for the accounts")
-    async with running_marketplace() as dev_chain:
+    with await start_dev_chain() as dev_chain:
         display.say(f"chain at {dev_chain.rpc_url}, JobMarketplace {dev_chain.network.marketplace}")
         display.step("A host: broker, S5 portal, node with SmolLM2, prover, settlement")
         environment = {

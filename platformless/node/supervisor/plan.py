@@ -20,14 +20,16 @@ from pathlib import Path
 import httpx
 
 from ...prover.broker import valkey
+from ..backing import broker_folder, broker_url
 from ..settings import NodeSettings
+from ..workers.command import READY
 from .service import LineBeginning, Probe, Service
 
 HOST_KEY = "HOST_PRIVATE_KEY"
 _SECRETS = frozenset({HOST_KEY, "LEDGER_KEY", "S5_PORTAL_TOKEN"})
 _PROVING_QUEUES = "live,audit,aggregate"
 _SETTLEMENT_QUEUE = "settlement"
-_WORKER_READY = LineBeginning("worker ready")
+_WORKER_READY = LineBeginning(READY)
 _NO_FILE = Path("/dev/null")
 _PROBE_SECONDS = 2.0
 _NODE_START_SECONDS = 600.0  # a large model is read, and hashed the first time
@@ -67,21 +69,20 @@ def plan(settings: NodeSettings, around: Surroundings, provers: int = 1) -> Plan
     EmbeddedBrokerUnusable: when a broker is needed and there is none for this machine.
     """
     folder = settings.data_folder.absolute()
-    broker_folder = None if settings.broker_url else folder / "broker"
-    broker_url = valkey.broker_url(broker_folder) if broker_folder else settings.broker_url
+    own_broker = None if settings.broker_url else broker_folder(settings)
     own_portal = f"http://127.0.0.1:{around.portal_port}"
     portal_url = settings.s5_portal_url or own_portal
     node_url = f"http://{_reachable(settings.api_host)}:{around.api_port}"
     shared = {
         **around.environment,
         "PYTHONUNBUFFERED": "1",  # else a service's lines come when its buffer is full
-        "BROKER_URL": broker_url,
+        "BROKER_URL": broker_url(settings),
         "S5_PORTAL_URL": portal_url,
         "API_PORT": str(around.api_port),
     }
     services = []
-    if broker_folder:
-        services.append(_broker(broker_folder, _without(shared, _SECRETS)))
+    if own_broker:
+        services.append(_broker(own_broker, _without(shared, _SECRETS)))
     if not settings.s5_portal_url:
         token = settings.s5_portal_token.get_secret_value()
         environment = _without(shared, _SECRETS) | ({"S5_PORTAL_TOKEN": token} if token else {})
@@ -91,7 +92,7 @@ def plan(settings: NodeSettings, around: Surroundings, provers: int = 1) -> Plan
     proving = prover_environment(around.in_file, shared)
     names = ["prover"] if provers == 1 else [f"prover-{number + 1}" for number in range(provers)]
     services += [_worker(name, _PROVING_QUEUES, _NO_FILE, proving) for name in names]
-    return Plan(tuple(services), node_url, portal_url, broker_url, broker_folder)
+    return Plan(tuple(services), node_url, portal_url, broker_url(settings), own_broker)
 
 
 def prover_environment(

@@ -9,7 +9,7 @@ from ...protocol.digests import ProofHash
 from ...protocol.transcript import Tokens
 from .job_states import JobKind, JobQueue, JobState
 
-SETTLEMENT_SUFFIX = "-settlement"
+_SETTLEMENT_SUFFIX = "-settlement"
 
 
 def checkpoint_job(session_id: int, number: int) -> str:
@@ -19,7 +19,13 @@ def checkpoint_job(session_id: int, number: int) -> str:
 
 def settlement_job(session_id: int) -> str:
     """Id of the job that settles a session."""
-    return f"{session_id}{SETTLEMENT_SUFFIX}"
+    return f"{session_id}{_SETTLEMENT_SUFFIX}"
+
+
+def kind_of(job_id: str) -> JobKind:
+    """What a job is, by its id."""
+    settles = job_id.endswith(_SETTLEMENT_SUFFIX)
+    return JobKind.SETTLEMENT if settles else JobKind.CHECKPOINT
 
 
 @dataclass(frozen=True, slots=True)

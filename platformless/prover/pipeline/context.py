@@ -31,14 +31,10 @@ class StepContext:
     def jobs(self) -> Jobs:
         return self.ledger.jobs
 
-    @property
-    def lease_ms(self) -> int:
-        return round(self.rules.lease_seconds * 1000)
-
     async def claim(self, job_id: str, actor: Actor, *states: JobState) -> Lease | None:
         """The lease of a job in one of these states, when it is its turn and nobody has it."""
         claim = self.jobs.claim_step(
-            job_id, actor.value, states, self.owner, lease_ms=self.lease_ms
+            job_id, actor.value, states, self.owner, lease_ms=self.rules.lease_ms
         )
         return await claimed(self.jobs, claim)
 

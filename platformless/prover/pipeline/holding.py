@@ -85,8 +85,7 @@ class Holding:
                     await self._news.wait()
             self._news.clear()
             try:
-                lease_ms = round(self._rules.lease_seconds * 1000)
-                await self._jobs.renew(self.lease, lease_ms, self._progress)
+                await self._jobs.renew(self.lease, self._rules.lease_ms, self._progress)
             except LeaseLost:
                 self.lost = True
                 working.cancel()
@@ -168,7 +167,6 @@ async def held(
             is_foreseen=verdict.is_foreseen,
         )
         await _told(later, lease)
-
     finally:
         await holding.stop_keeping()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -118,18 +117,26 @@ class Provers(AsyncClosing):
         Raises:
             ProverNotFound: when there is none.
         """
+
+        def driving(binary: Path) -> StarkWindowProver:
+            return StarkWindowProver(binary, receipt_kind=receipt_kind, memory_bytes=memory_bytes)
+
         found: dict[str, WindowProver] = {}
         cuda, _ = find_program(CUDA_PROGRAM, "STARK_PROVER_CUDA")
         if cuda is not None and Path("/dev/nvidiactl").exists():
-            found["cuda"] = StarkWindowProver(
-                cuda, receipt_kind=receipt_kind, memory_bytes=memory_bytes
-            )
-        with contextlib.suppress(ProverNotFound):
-            prover = StarkWindowProver(
-                find_prover(), receipt_kind=receipt_kind, memory_bytes=memory_bytes
-            )
-            found.setdefault(await prover.device(), prover)
-        return cls(found or {"cpu": StarkWindowProver(find_prover())})
+            found["cuda"] = driving(cuda)
+        try:
+            other = driving(find_prover())
+        except ProverNotFound:
+            if not found:
+                raise
+            return cls(found)
+        device = await other.device()
+        if device in found:  # both names are of one kind
+            await other.close()
+        else:
+            found[device] = other
+        return cls(found)
 
     @property
     def preferred(self) -> str:

@@ -50,7 +50,7 @@ class Proving:
             jobs.claim_proof(
                 rung.queue,
                 self._worker,
-                lease_ms=self._context.lease_ms,
+                lease_ms=self._context.rules.lease_ms,
                 most_starts=self._context.rules.most_starts,
             ),
         )

@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection, Mapping
 
 from ...errors import PlatformlessError
 from ..broker.doorbell import Actor, Doorbell, actor_for
-from ..ledger.job_states import PROOF_QUEUES, JobKind, JobQueue
-from ..ledger.job_values import SETTLEMENT_SUFFIX
+from ..ledger.job_states import PROOF_QUEUES, JobQueue
+from ..ledger.job_values import kind_of
 from ..ledger.jobs import Jobs
 from .rules import PipelineRules
 
@@ -64,7 +64,7 @@ class Reconciler:
                 await self._ring(queue, dict.fromkeys(ids, Actor.PROVE))
         if JobQueue.SETTLEMENT in self._queues:
             ready = await self._jobs.ready_steps(_AT_A_TIME)
-            actors = {job_id: actor_for(_kind(job_id), state) for job_id, state in ready}
+            actors = {job_id: actor_for(kind_of(job_id), state) for job_id, state in ready}
             await self._ring(JobQueue.SETTLEMENT, actors)
 
     async def _ring(self, queue: JobQueue, actors: Mapping[str, Actor]) -> None:
@@ -77,8 +77,3 @@ class Reconciler:
             by_actor[actor].append(job_id)
         for actor, ids in by_actor.items():
             await self._doorbell.ring(queue, actor, *ids)
-
-
-def _kind(job_id: str) -> JobKind:
-    is_settlement = job_id.endswith(SETTLEMENT_SUFFIX)
-    return JobKind.SETTLEMENT if is_settlement else JobKind.CHECKPOINT

@@ -40,3 +40,7 @@ class PipelineRules:
     """Publications, submissions and settlements under way at a time."""
     poll_seconds: float = 0.1
     """How often an idle worker asks the broker."""
+
+    @property
+    def lease_ms(self) -> int:
+        return round(self.lease_seconds * 1000)

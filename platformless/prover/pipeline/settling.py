@@ -8,7 +8,6 @@ import logging
 from ...chain.connection import Chain
 from ...chain.errors import ContractRefused
 from ...chain.marketplace import Marketplace
-from ...chain.sending.entry import Entry
 from ...chain.sending.sender import TransactionSender
 from ...chain.session import Session, SessionStatus
 from ..broker.doorbell import Actor
@@ -16,7 +15,7 @@ from ..ledger.job_states import OVER, JobKind, JobState
 from ..ledger.job_values import Job, Lease, Problem, Submission
 from .context import StepContext
 from .errors import EarlierProofFailed, ProofsUnfinished
-from .transactions import newest_hash, send_once
+from .transactions import send_once
 
 log = logging.getLogger(__name__)
 _OUTCOMES = {SessionStatus.COMPLETED: "completed", SessionStatus.TIMED_OUT: "timed out"}
@@ -54,9 +53,11 @@ class Settling:
             return
         async with self._context.held(lease) as holding:
             session = await self._marketplace.session(job.session_id)
-            if session.status is SessionStatus.ACTIVE and failed:
-                await self._give_up_proofs(session, await self._checkpoints(job))
-            told = await self._settled(lease, session)
+            siblings = await self._checkpoints(job)
+            unproven = any(one.state is not JobState.CONFIRMED for one in siblings)
+            if session.status is SessionStatus.ACTIVE and unproven:
+                await self._give_up_proofs(session, siblings)
+            told = await self._settled(lease, session, siblings)
             await holding.finish(JobState.CONFIRMED, submission=told)
             log.info(
                 "session %d is settled (%s): host %s, client %s of %s",
@@ -80,40 +81,30 @@ class Settling:
         """
         now = (await self._chain.head()).timestamp
         patience_ends = session.times_out_at - round(self._context.rules.retry_margin_seconds)
-        first_failed = min(one.number for one in checkpoints if one.state is JobState.FAILED)
-        going_on = [
-            one for one in checkpoints if one.state not in OVER and one.number < first_failed
-        ]
-        if now < patience_ends or going_on:
+        first = min(one.number for one in checkpoints if one.state is not JobState.CONFIRMED)
+        has_failed = any(
+            one.number == first and one.state is JobState.FAILED for one in checkpoints
+        )
+        if now < patience_ends or not has_failed:
             raise ProofsUnfinished(
-                f"session {session.id} has a checkpoint without proof: {first_failed}",
+                f"session {session.id} has a checkpoint without proof: {first}",
                 wait_until=max(patience_ends, now + _LOOK_AGAIN_SECONDS),
             )
         for one in checkpoints:
             if one.state not in OVER:
                 problem = EarlierProofFailed(
-                    f"checkpoint {first_failed} of session {session.id} has no proof"
+                    f"checkpoint {first} of session {session.id} has no proof"
                 )
                 await self._ledger.jobs.fail_unheld(one.id, Problem.of(problem))
 
-    async def _settled(self, lease: Lease, session: Session) -> Submission:
+    async def _settled(self, lease: Lease, session: Session, checkpoints: list[Job]) -> Submission:
         if session.status is not SessionStatus.ACTIVE:
             return self._told(session)
-
-        async def on_sent(entry: Entry) -> None:
-            sent = Submission(transaction_hash=newest_hash(entry))
-            if lease.job.state is JobState.RECORDED:
-                await self._ledger.jobs.move(lease, JobState.SUBMITTED, sent)
-
-        conversation_cid = await self._conversation_cid(lease.job)
+        conversation_cid = await self._conversation_cid(checkpoints)
+        call = self._marketplace.complete(session.id, conversation_cid)
+        key = f"settlement {session.id}"
         try:
-            confirmed = await send_once(
-                self._sender,
-                f"settlement {session.id}",
-                self._marketplace.complete(session.id, conversation_cid),
-                on_sent=on_sent,
-                confirm_seconds=self._context.rules.confirm_seconds,
-            )
+            confirmed = await send_once(self._context, lease, self._sender, key, call)
         except ContractRefused as refusal:
             now = await self._marketplace.session(session.id)
             if now.status is not SessionStatus.ACTIVE:  # somebody else was faster
@@ -128,12 +119,12 @@ class Settling:
             fee_wei=str(confirmed.fee.units),
         )
 
-    async def _conversation_cid(self, job: Job) -> str:
+    async def _conversation_cid(self, checkpoints: list[Job]) -> str:
         """The newest index, which names everything that was published; or nothing."""
-        for one in reversed(await self._checkpoints(job)):
-            published = await self._ledger.jobs.submission(one.id)
-            if published.index_cid is not None and one.state is JobState.CONFIRMED:
-                return published.index_cid
+        for one in reversed(checkpoints):
+            if one.state is JobState.CONFIRMED:
+                published = await self._ledger.jobs.submission(one.id)
+                return published.index_cid or ""
         return ""
 
     def _told(

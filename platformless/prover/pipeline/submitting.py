@@ -11,7 +11,6 @@ from ...chain.connection import Chain
 from ...chain.errors import ContractRefused
 from ...chain.events import ProofSubmitted, SessionEvents, proof_submitted_in
 from ...chain.marketplace import Marketplace
-from ...chain.sending.entry import Entry
 from ...chain.sending.sender import TransactionSender
 from ...chain.session import ProofSubmission
 from ..broker.doorbell import Actor, actor_for
@@ -19,7 +18,7 @@ from ..ledger.job_states import JobKind, JobQueue, JobState
 from ..ledger.job_values import Job, Lease, Submission, checkpoint_job, settlement_job
 from .context import StepContext
 from .errors import BundleMissing, NotAsSubmitted
-from .transactions import newest_hash, send_once
+from .transactions import send_once
 
 log = logging.getLogger(__name__)
 
@@ -73,21 +72,10 @@ class Submitting:
             ContractRefused: judged by the session's state, and not because the proof is there.
             NotAsSubmitted
         """
-
-        async def on_sent(entry: Entry) -> None:
-            sent = Submission(transaction_hash=newest_hash(entry))
-            if lease.job.state is JobState.PUBLISHED:
-                await self._ledger.jobs.move(lease, JobState.SUBMITTED, sent)
-
         key = f"proof {lease.job.id} {submission.proof_hash.value.hex()}"
         try:
-            confirmed = await send_once(
-                self._sender,
-                key,
-                self._marketplace.submit_proof(submission),
-                on_sent=on_sent,
-                confirm_seconds=self._context.rules.confirm_seconds,
-            )
+            call = self._marketplace.submit_proof(submission)
+            confirmed = await send_once(self._context, lease, self._sender, key, call)
         except ContractRefused as refusal:
             event = await self._on_chain(submission)
             if event is None:

@@ -6,12 +6,13 @@ finds it again. A key whose transaction reverted is spent; the next attempt has 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from ...chain.connection import ContractCall
 from ...chain.errors import TransactionReverted
 from ...chain.sending.entry import Entry, State
 from ...chain.sending.sender import Confirmed, TransactionSender
+from ..ledger.job_states import JobState
+from ..ledger.job_values import Lease, Submission
+from .context import StepContext
 from .errors import TransactionsSpent
 
 _MOST_KEYS = 64
@@ -19,17 +20,10 @@ _MOST_KEYS = 64
 
 
 async def send_once(
-    sender: TransactionSender,
-    key: str,
-    call: ContractCall,
-    *,
-    on_sent: Callable[[Entry], Awaitable[None]],
-    confirm_seconds: float,
+    context: StepContext, lease: Lease, sender: TransactionSender, key: str, call: ContractCall
 ) -> Confirmed:
-    """Sends a call, or goes on waiting for it, until it is final.
-
-    Args:
-        on_sent: Called when the transaction is signed and in the outbox.
+    """Sends a call, or goes on waiting for it, until it is final. The job is `submitted` as soon as
+    the transaction is signed and in the outbox.
 
     Raises:
         ContractRefused: the contract would revert, or did; nothing is under way.
@@ -42,9 +36,11 @@ async def send_once(
         entry = await sender.submit(name, call)
         if entry.state is State.REVERTED:
             continue
-        await on_sent(entry)
+        if lease.job.state is not JobState.SUBMITTED:
+            sent = Submission(transaction_hash=_newest_hash(entry))
+            await context.jobs.move(lease, JobState.SUBMITTED, sent)
         try:
-            return await sender.wait(name, confirm_seconds=confirm_seconds)
+            return await sender.wait(name, confirm_seconds=context.rules.confirm_seconds)
         except TransactionReverted as error:
             raise error.refusal or error from error
     raise TransactionsSpent(
@@ -52,6 +48,6 @@ async def send_once(
     )
 
 
-def newest_hash(entry: Entry) -> str | None:
+def _newest_hash(entry: Entry) -> str | None:
     """Of the version that is under way."""
     return entry.mined_hash or (entry.offers[-1].hash if entry.offers else None)
