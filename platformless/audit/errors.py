@@ -29,6 +29,7 @@ RecoveryProblem              RCV-000   a checkpoint's conversation cannot be had
 ├── DeltaNotInClaim          RCV-005   the proven claim commits to another content
 ├── BundleMismatch           RCV-006   the bundle is not the one whose hash is on chain
 └── EventMismatch            RCV-007   the chain's events and its storage differ
+    └── JoinsNothing         RCV-008   there is no accepted claim before this one
 """
 
 from __future__ import annotations
@@ -215,3 +216,7 @@ class BundleMismatch(RecoveryProblem):
 
 class EventMismatch(RecoveryProblem):
     code = "RCV-007"
+
+
+class JoinsNothing(EventMismatch):
+    code = "RCV-008"

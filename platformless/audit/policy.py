@@ -162,6 +162,9 @@ class Acknowledgement:
 
 CHECKED_IF_PRESENT = Acknowledgement()
 
+RECEIPT_KINDS = ("composite", "succinct", "groth16")
+"""Every kind of receipt that carries a proof."""
+
 
 def _same(what: str, expected: object, got: object) -> None:
     if expected != got:

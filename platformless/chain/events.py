@@ -15,12 +15,13 @@ from ..protocol.digests import Address, ModelId, ProofHash
 from ..protocol.transcript import Tokens
 from .connection import LATEST, Chain
 from .contract import decode_event, event_topic
-from .errors import ChainMoved, EventRangeRefused, RpcRefused
-from .money import Amount, Token
+from .errors import ChainMoved, EventRangeRefused, RpcRefused, UnreadableAnswer
+from .money import Amount
 from .session import Session
 
 _CONTRACT = "JobMarketplace"
 _ATTEMPTS = 4
+_OPENED_TOPICS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class RangeLimits:
 
     largest: int = 10_000
     first: int = 10_000
+    requests: int = 20_000
+    """Most requests for one answer: a node may tell of a head without end."""
+    logs: int = 100_000
+    """Most events of one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,7 @@ class SessionEvents:
             logs = [log async for log in self._logs(topics, first, end.number)]
             again = await self._chain.block(end.number)
             if again is not None and again.hash == end.hash:
-                found = [self._event(log, session.deposit.token) for log in logs]
+                found = [self._event(log, session) for log in logs]
                 return sorted(found, key=lambda item: item.place.order)
         raise ChainMoved(
             f"the chain changed while the events of session {session.id} were read",
@@ -166,7 +171,15 @@ class SessionEvents:
         """
         topic = "0x" + event_topic(_CONTRACT, "SessionJobCreated").hex()
         topics = [topic, None, None, "0x" + host.value.rjust(32, b"\0").hex()]
-        return [int(log["topics"][1], 16) async for log in self._logs(topics, first, last)]
+        found = list[int]()
+        async for log in self._logs(topics, first, last):
+            self._require_ours(log)
+            if len(log["topics"]) != _OPENED_TOPICS or log["topics"][3].lower() != topics[3]:
+                raise UnreadableAnswer(
+                    "the node gave another event than was asked for", got=log["topics"]
+                )
+            found.append(int(log["topics"][1], 16))
+        return found
 
     async def block_at(self, timestamp: int) -> int:
         """The first block whose time is not before `timestamp`; by bisection."""
@@ -182,7 +195,10 @@ class SessionEvents:
 
     async def _logs(self, topics: list[Any], first: int, end: int) -> AsyncIterator[dict[str, Any]]:
         size = self._limits.first
-        while first <= end:
+        found = 0
+        for _ in range(self._limits.requests):
+            if first > end:
+                return
             to = min(end, first + size - 1)
             try:
                 logs = await self._chain.logs(self._chain.network.marketplace, topics, first, to)
@@ -195,16 +211,43 @@ class SessionEvents:
                     ) from refusal
                 size = max(1, (to - first + 1) // 2)
                 continue
+            found += len(logs)
+            if found > self._limits.logs:
+                raise UnreadableAnswer(
+                    "events without end", expected=f"at most {self._limits.logs}", got=found
+                )
             for log in logs:
                 yield log
             first = to + 1
             size = min(size * 2, self._limits.largest)
+        raise EventRangeRefused(
+            "the node serves too few blocks at once, or tells of too many",
+            expected=f"at most {self._limits.requests} requests",
+            got=f"{end - first + 1} blocks left, {size} at once",
+        )
 
-    def _event(self, log: dict[str, Any], token: Token) -> SessionEvent:
-        name = self._names[log["topics"][0]]
+    def _require_ours(self, log: dict[str, Any]) -> None:
+        source = Address.from_hex(log["address"])
+        if source != self._chain.network.marketplace:
+            raise UnreadableAnswer(
+                "the node gave an event of another contract",
+                expected=self._chain.network.marketplace,
+                got=source,
+            )
+
+    def _event(self, log: dict[str, Any], session: Session) -> SessionEvent:
+        self._require_ours(log)
+        name = self._names.get(log["topics"][0].lower() if log["topics"] else "")
+        if name is None:
+            raise UnreadableAnswer("the node gave an event of another kind", got=log["topics"])
         fields = decode_event(_CONTRACT, name, log)
         place = _place(log)
         session_id = fields["jobId"]
+        if session_id != session.id:
+            raise UnreadableAnswer(
+                "the node gave an event of another session", expected=session.id, got=session_id
+            )
+        token = session.deposit.token
         if name == "ProofSubmitted":
             return _proof_submitted(place, fields)
         if name == "SessionJobCreatedForModel":

@@ -5,12 +5,14 @@ Amounts carry their token; the function of the contract is chosen by whether it 
 
 from __future__ import annotations
 
+import asyncio
+
 from ..protocol.digests import Address, ModelId, ProofHash
 from ..protocol.errors import ValueOutOfRange
 from ..protocol.transcript import Tokens
 from .connection import Chain, ContractCall
 from .contract import ContractClient
-from .errors import ContractRefused, UnknownSession
+from .errors import ContractRefused, UnknownSession, UnreadableAnswer
 from .model_registry import ModelRegistry
 from .money import Amount, Token
 from .proof_system import ProofSystem
@@ -26,6 +28,10 @@ from .session import (
     check_timeout,
     decode_session,
 )
+
+MOST_PROOFS = 20_000
+"""A day of a proof every five seconds."""
+_PROOFS_AT_ONCE = 8
 
 
 class Marketplace(ContractClient):
@@ -67,14 +73,27 @@ class Marketplace(ContractClient):
         )
         return ProofRecord(ProofHash(proof_hash), Tokens(tokens), at, accepted, delta_cid)
 
-    async def proofs(self, session_id: int) -> list[ProofRecord]:
-        """Every proof of a session. The contract has no count: asks until it refuses."""
+    async def proofs(self, session_id: int, *, most: int = MOST_PROOFS) -> list[ProofRecord]:
+        """Every proof of a session. The contract has no count: asks until it refuses, a few at
+        once.
+
+        Raises:
+            UnreadableAnswer: when there are more than `most`: a node may never refuse.
+        """
         found: list[ProofRecord] = []
-        while True:
-            try:
-                found.append(await self.proof(session_id, len(found)))
-            except NoSuchProof:
-                return found
+        while len(found) <= most:
+            asked = (self._proof_if_any(session_id, len(found) + n) for n in range(_PROOFS_AT_ONCE))
+            for record in await asyncio.gather(*asked):
+                if record is None:
+                    return found
+                found.append(record)
+        raise UnreadableAnswer("proofs without end", expected=f"at most {most}", got=len(found))
+
+    async def _proof_if_any(self, session_id: int, index: int) -> ProofRecord | None:
+        try:
+            return await self.proof(session_id, index)
+        except NoSuchProof:
+            return None
 
     async def rules(self) -> MarketplaceRules:
         return MarketplaceRules(

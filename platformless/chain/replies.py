@@ -30,6 +30,7 @@ _BEHIND_WORDS = re.compile(
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _DATA = re.compile(r"0x([0-9a-fA-F]{2})*")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
 class EndpointFault(Exception):
@@ -51,7 +52,7 @@ def read_reply(method: str, request_id: int, status: int, body: bytes) -> Any:
     """
     try:
         reply = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EndpointFault(f"HTTP {status}, not JSON: {body[:60]!r}") from error
     if not isinstance(reply, dict) or ("result" in reply) == (reply.get("error") is not None):
         raise EndpointFault(f"HTTP {status}, not a JSON-RPC reply: {body[:60]!r}")
@@ -121,7 +122,11 @@ def _logs(value: Any) -> bool:
     return isinstance(value, list) and all(
         isinstance(log, dict)
         and isinstance(log.get("topics"), list)
+        and all(map(_matches(_HASH), log["topics"]))
         and _matches(_DATA)(log.get("data"))
+        and _matches(_ADDRESS)(log.get("address"))
+        and all(_matches(_QUANTITY)(log.get(name)) for name in ("blockNumber", "logIndex"))
+        and all(_matches(_HASH)(log.get(name)) for name in ("blockHash", "transactionHash"))
         for log in value
     )
 

@@ -36,6 +36,8 @@ class RpcSettings:
     """How long one call may take over all endpoints and repetitions."""
     backoff: Backoff = field(default_factory=Backoff)
     requests_at_once: int = 32
+    largest_answer_bytes: int = 32 << 20
+    """An answer that is longer, unpacked, is a fault of its endpoint."""
 
 
 @dataclass(slots=True)
@@ -191,12 +193,22 @@ class RpcEndpoints:
                 asyncio.timeout(self.settings.request_seconds),
                 self._session.post(endpoint.url, data=body, trace_request_ctx=noted) as answer,
             ):
-                status, content = answer.status, await answer.read()
+                status, content = answer.status, await self._content(answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise EndpointFault(f"{type(error).__name__} {error}".strip()) from error
         if status in _NOT_FOR_US or status >= _SERVER_ERROR:
             raise EndpointFault(f"HTTP {status}", rest_seconds=rest_asked(answer.headers))
         return read_reply(method, request_id, status, content)
+
+    async def _content(self, answer: aiohttp.ClientResponse) -> bytes:
+        content = bytearray()
+        async for piece in answer.content.iter_any():
+            content += piece
+            if len(content) > self.settings.largest_answer_bytes:
+                raise EndpointFault(
+                    f"an answer of more than {self.settings.largest_answer_bytes} bytes"
+                )
+        return bytes(content)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from ..chain.connection import Chain
+from ..chain.host_metadata import key_in_metadata
 from ..chain.marketplace import Marketplace
 from ..chain.money import Amount, Token
 from ..chain.networks import Network
@@ -24,7 +25,7 @@ from ..protocol.seed import SeedPart
 from ..protocol.transcript import Tokens
 from .connection import ConnectionLimits
 from .errors import NoHost, NotYourSession, SavedStateBroken
-from .hosts import HostDirectory, HostOffer, key_in_metadata
+from .hosts import HostDirectory, HostOffer
 from .opening import open_on_chain
 from .saved import SavedSession
 from .session import ClientSession

@@ -9,21 +9,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-import msgspec
 from coincurve import PublicKey
-from msgspec import Struct
 
 from ..chain.connection import Chain
 from ..chain.errors import ContractRefused
+from ..chain.host_metadata import key_in_metadata, owner
 from ..chain.money import Price, Token
 from ..chain.node_registry import Host, NodeRegistry
 from ..protocol.digests import Address, FixedBytes, ModelId
-from ..protocol.errors import ProtocolError
 from ..protocol.secrecy import PublicKeyBytes
-from ..protocol.signatures import address_of_key
 from .errors import HostKeyForeign, NoHost
-
-_LONGEST_METADATA = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,35 +94,15 @@ class HostDirectory:
         return HostOffer(address, host.api_url, price, key_in_metadata(host.metadata, address))
 
 
-def key_in_metadata(metadata: str, address: Address) -> PublicKeyBytes | None:
-    """The `publicKey` of a host's metadata; None when there is none, or it is not this host's."""
-    if len(metadata) > _LONGEST_METADATA:
-        return None
-    try:
-        fields = msgspec.json.decode(metadata, type=_Metadata)
-        key = PublicKeyBytes.from_hex(fields.publicKey)
-        check_key(key, address)
-    except (msgspec.MsgspecError, RecursionError, ProtocolError, HostKeyForeign):
-        return None
-    return key
-
-
-class _Metadata(Struct, frozen=True):
-    """Of a text that anyone may write: the rest is passed over, not built."""
-
-    publicKey: str  # noqa: N815
-
-
 def check_key(key: PublicKeyBytes, address: Address) -> None:
     """Raises:
     HostKeyForeign: when the key is not that of the account.
     """
-    try:
-        owner = address_of_key(PublicKey(key.value))
-    except ValueError as error:
-        raise HostKeyForeign("not a secp256k1 key", got=key) from error
-    if owner != address:
-        raise HostKeyForeign("another account's key", expected=address, got=owner)
+    account = owner(key)
+    if account is None:
+        raise HostKeyForeign("not a secp256k1 key", got=key)
+    if account != address:
+        raise HostKeyForeign("another account's key", expected=address, got=account)
 
 
 def key_from_signature(

@@ -11,6 +11,9 @@ class Assurance(StrEnum):
 
     ACCOUNTING = "accounting"
     """The guest recomputed the transcript's commitment and the token count."""
+    REPLAYED = "replayed"
+    """Besides, an auditor with the model file re-ran the transcript. Stands in reports alone: no
+    bundle gives it."""
 
 
 class Coverage(StrEnum):
@@ -18,6 +21,8 @@ class Coverage(StrEnum):
 
     PROVEN = "proven"
     SAMPLED = "sampled"
+    CHECKED = "checked"
+    """By this auditor, who can show it to nobody else: others do it again."""
     NOT_COVERED = "not covered"
 
 

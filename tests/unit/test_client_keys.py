@@ -10,13 +10,13 @@ import pytest
 from coincurve import PrivateKey
 from eth_account import Account
 
+from platformless.chain.host_metadata import key_in_metadata
 from platformless.client.errors import ChallengeForeign, HostKeyForeign, HostUnreachable
 from platformless.client.hosts import (
     HostSignature,
     KeyChallenge,
     check_key,
     key_from_signature,
-    key_in_metadata,
 )
 from platformless.client.verifying import Agreed
 from platformless.client.wallet import Wallet
