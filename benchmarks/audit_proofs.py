@@ -45,7 +45,7 @@ class LongCheckpoint:
 
 def long_session(dev_chain: DevChain, checkpoints: int = CHECKPOINTS) -> list[LongCheckpoint]:
     """The checkpoints, the same every time."""
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311 - the same every time
     terms = SessionTerms(
         chain_id=dev_chain.network.chain_id,
         marketplace=dev_chain.network.marketplace,

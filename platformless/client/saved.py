@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from ..protocol.digests import Address, ModelId, StateDigest, WeightsRoot
+from ..protocol.engine_record import EngineRecord, EngineRecordFields
 from ..protocol.errors import ProtocolError
 from ..protocol.record import EntryRecord, HeaderRecord
 from ..protocol.secrecy import PublicKeyBytes
@@ -63,6 +64,7 @@ class SavedSession:
                     for one in transcript.unsettled
                 ],
                 distrust=self.distrust,
+                engine=EngineRecordFields.of(transcript.engine) if transcript.engine else None,
             )
         )
 
@@ -111,6 +113,7 @@ class _Document(Struct, frozen=True, forbid_unknown_fields=True):
     state: str | None
     unsettled: list[_Exchange]
     distrust: str | None
+    engine: EngineRecordFields | None = None
 
 
 def _transcript(fields: _Document) -> VerifiedTranscript:
@@ -144,6 +147,7 @@ def _transcript(fields: _Document) -> VerifiedTranscript:
         header=header,
         state=state,
         entries=entries,
+        engine=EngineRecord.of(fields.engine) if fields.engine else None,
         unsettled=tuple(
             Exchange(one.prompt, one.max_tokens, one.received) for one in fields.unsettled
         ),

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 
 from ..protocol.acknowledgement import Acknowledged
 from ..protocol.digests import Address, ModelId, StateDigest, WeightsRoot
+from ..protocol.engine_record import EngineRecord
 from ..protocol.errors import UpdateRefused
 from ..protocol.header import SessionHeader
 from ..protocol.seed import SeedCommitment, SeedPart
@@ -84,6 +85,8 @@ class VerifiedTranscript:
     """None until the first answer ended."""
     state: State | None = None
     entries: tuple[Entry, ...] = ()
+    engine: EngineRecord | None = None
+    """How the host says that its engine is set; None once it said two things."""
     unsettled: tuple[Exchange, ...] = ()
     """What was asked and is not in the entries yet; the last one may be under way."""
     parts: tuple[State, ...] = field(default=(), compare=False)
@@ -199,6 +202,7 @@ class VerifiedTranscript:
             header=update.header,
             state=state,
             entries=self.entries + update.entries,
+            engine=update.engine if not self.entries or update.engine == self.engine else None,
             unsettled=(),
             parts=_parts(before, update),
         )

@@ -19,7 +19,7 @@ from ..protocol.signatures import Signature
 from ..protocol.wallet_challenge import WalletChallenge
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+    from ..chain.accounts import LocalAccount
 
 _ENCRYPTION_KEY_INFO = b"platformless-ai/v1/client-encryption-key"
 
@@ -51,7 +51,7 @@ class Wallet:
     @property
     def account(self) -> LocalAccount:
         """As the transaction sender takes it."""
-        from eth_account import Account
+        from ..chain.accounts import Account
 
         account: LocalAccount = Account.from_key(self._key)
         return account

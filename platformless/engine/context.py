@@ -33,7 +33,7 @@ class Context:
         trained = model.trained_context
         wanted = min(settings.context_tokens or trained, trained)
         self._vocabulary_size = model.vocabulary.size
-        self._capacity = max(settings.chunk, settings.sequences)
+        self._capacity = settings.batch_tokens
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = wanted * settings.sequences
         parameters.n_batch = parameters.n_ubatch = self._capacity
@@ -67,6 +67,14 @@ class Context:
         last = len(tokens) - 1
         for row, token in enumerate(tokens):
             self._put(row, token, start + row, sequence, want_logits and row == last)
+        self._run(len(tokens))
+
+    def decode_marked(
+        self, sequence: int, tokens: Sequence[int], start: int, marked: Sequence[bool]
+    ) -> None:
+        """Decodes consecutive tokens of one sequence; those `marked` have logits."""
+        for row, (token, wanted) in enumerate(zip(tokens, marked, strict=True)):
+            self._put(row, token, start + row, sequence, wanted)
         self._run(len(tokens))
 
     def decode_step(self, rows: Sequence[tuple[int, int, int]]) -> None:

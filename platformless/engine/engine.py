@@ -32,6 +32,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+from ..protocol.engine_record import EngineRecord
+from .build import llama_build
 from .context import Context
 from .decoder import Decoder
 from .errors import PromptNotUsable, RequestError, TokenLimitExceeded
@@ -92,6 +94,20 @@ class Engine:
     async def load(cls, settings: EngineSettings | None = None) -> Self:
         """`open`, without blocking the event loop."""
         return await asyncio.to_thread(cls.open, settings)
+
+    @property
+    def record(self) -> EngineRecord:
+        """What a replay must know of the settings."""
+        settings = self.settings
+        return EngineRecord(
+            llama_cpp=llama_build(),
+            gpu_layers=max(settings.gpu_layers, -1),
+            threads=settings.thread_count,
+            batch_tokens=settings.batch_tokens,
+            sequences=settings.sequences,
+            kv_type=settings.kv_type.value,
+            flash_attention=settings.flash_attention,
+        )
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -15,9 +15,13 @@ EngineError                     ENG-000
 │   ├── TemplateRefused         ENG-204   the chat template rejects these messages
 │   ├── HistoryRewritten        ENG-205   the template changes what was said before
 │   └── QueueFull               ENG-206   too many requests wait already
-└── EngineStopped               ENG-300
-    ├── EngineClosed            ENG-301   the engine was closed
-    └── DecodingFailed          ENG-302   llama.cpp failed in the middle of a generation
+├── EngineStopped               ENG-300
+│   ├── EngineClosed            ENG-301   the engine was closed
+│   └── DecodingFailed          ENG-302   llama.cpp failed in the middle of a generation
+└── ReplayRefused               ENG-400   a transcript that this model cannot replay
+    ├── ContextTooLong          ENG-401   it has more context than the model
+    ├── ForeignTokens           ENG-402   it has tokens that the model has not
+    └── NothingBefore           ENG-403   an answer to nothing, or nothing was answered
 """
 
 from __future__ import annotations
@@ -124,3 +128,24 @@ class EngineClosed(EngineStopped):
 
 class DecodingFailed(EngineStopped):
     code = "ENG-302"
+
+
+class ReplayRefused(EngineError):
+    """A transcript that cannot be replayed with this model."""
+
+    code = "ENG-400"
+    outcome = "invalid"
+
+
+class ContextTooLong(ReplayRefused):
+    code = "ENG-401"
+    advice = "no host can have run this model with so much context: look at the transcript"
+
+
+class ForeignTokens(ReplayRefused):
+    code = "ENG-402"
+    advice = "the transcript is of a model with another vocabulary, or damaged"
+
+
+class NothingBefore(ReplayRefused):
+    code = "ENG-403"

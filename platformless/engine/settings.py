@@ -77,6 +77,11 @@ class EngineSettings:
         return 256 if self.gpu_layers else 32
 
     @property
+    def batch_tokens(self) -> int:
+        """Most tokens of one call: a chunk of a prompt, or one token of every sequence."""
+        return max(self.chunk, self.sequences)
+
+    @property
     def thread_count(self) -> int:
         return self.threads or len(os.sched_getaffinity(0))
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from . import canonical, signatures
 from .digests import Address, DeltaDigest, ProofHash, Salt, keccak256, tagged_sha256
+from .engine_record import EngineRecord, EngineRecordFields
 from .errors import DeltaFormatError, ProtocolError
 from .sealing import Sealed, unseal
 from .secrecy import NONCE_BYTES, PublicKeyBytes
@@ -58,6 +59,8 @@ class Delta:
     salt: Salt
     """`delta_salt` of the session's: it lets the reader recompute the content digest."""
     messages: tuple[Message, ...]
+    engine: EngineRecord | None = None
+    """How the host's engine was set while it answered; None where it does not say."""
 
     def __post_init__(self) -> None:
         in_range("session id", self.session_id, U256_MAX)
@@ -69,13 +72,14 @@ class Delta:
 
     def content(self) -> dict[str, Any]:
         """Everything but proof hash, salt and signature."""
-        return {
+        content = {
             "sessionId": str(self.session_id),
             "checkpointIndex": self.checkpoint,
             "startToken": self.tokens_before,
             "endToken": self.tokens_after,
             "messages": [message.to_json() for message in self.messages],
         }
+        return {**content, "engine": self.engine.to_json()} if self.engine else content
 
     def digest(self) -> DeltaDigest:
         """The content digest that the claim carries: SHA-256 over tag, salt and the content's
@@ -231,6 +235,7 @@ class _DeltaFields(Struct, frozen=True):
     proofHash: str  # noqa: N815
     hostSignature: str  # noqa: N815
     salt: str = ""
+    engine: EngineRecordFields | None = None
 
 
 class _SealedFields(Struct, frozen=True):
@@ -257,6 +262,7 @@ def _signed(fields: _DeltaFields) -> SignedDelta:
         tokens_after=Tokens(fields.endToken),
         salt=Salt.from_hex(fields.salt) if fields.salt else Salt.zero(),
         messages=tuple(messages),
+        engine=EngineRecord.of(fields.engine) if fields.engine else None,
     )
     return SignedDelta(delta, Signature.from_hex(fields.hostSignature))
 

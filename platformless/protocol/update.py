@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from .digests import StateDigest
+from .engine_record import EngineRecord, EngineRecordFields
 from .errors import ProtocolError, UpdateRefused
 from .header import SessionHeader
 from .record import EntryRecord, HeaderRecord
@@ -33,6 +34,7 @@ class UpdateDocument(Struct, frozen=True, forbid_unknown_fields=True):
     entries: list[EntryRecord]
     tokens: int
     state: str
+    engine: EngineRecordFields | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class TranscriptUpdate:
     """Completion tokens after the last entry."""
     state: StateDigest
     """After the last entry."""
+    engine: EngineRecord | None = None
+    """How the host's engine is set; None where it does not say."""
 
     def document(self) -> UpdateDocument:
         return UpdateDocument(
@@ -60,6 +64,7 @@ class TranscriptUpdate:
             entries=[EntryRecord.of(entry) for entry in self.entries],
             tokens=self.tokens,
             state=str(self.state),
+            engine=EngineRecordFields.of(self.engine) if self.engine else None,
         )
 
     def encode(self) -> bytes:
@@ -90,6 +95,7 @@ class TranscriptUpdate:
                 entries=tuple(entry.entry() for entry in fields.entries),
                 tokens=Tokens(fields.tokens),
                 state=StateDigest.from_hex(fields.state),
+                engine=EngineRecord.of(fields.engine) if fields.engine else None,
             )
         except ProtocolError as error:
             raise UpdateRefused("not a transcript update", got=error.message) from error

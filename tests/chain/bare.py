@@ -7,8 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from eth_account.signers.local import LocalAccount
-
+from platformless.chain.accounts import LocalAccount
 from platformless.chain.connection import Chain, ContractCall
 from platformless.chain.devchain.accounts import dev_account
 from platformless.chain.devchain.anvil import Anvil

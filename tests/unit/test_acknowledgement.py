@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from eth_account import Account
 from eth_utils.address import to_checksum_address
 from hypothesis import given
 
@@ -15,6 +14,7 @@ from platformless.audit.errors import (
     AcknowledgementMissing,
 )
 from platformless.audit.policy import Acknowledgement
+from platformless.chain.accounts import Account
 from platformless.protocol.acknowledgement import AcknowledgementSignature, sign, signer
 from platformless.protocol.claim import SessionClaim
 from platformless.protocol.digests import Address, StateDigest

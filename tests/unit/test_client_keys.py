@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 from coincurve import PrivateKey
-from eth_account import Account
 
+from platformless.chain.accounts import Account
 from platformless.chain.host_metadata import key_in_metadata
 from platformless.client.errors import ChallengeForeign, HostKeyForeign, HostUnreachable
 from platformless.client.hosts import (

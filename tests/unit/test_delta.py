@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eth_account import Account
-from eth_account.messages import encode_defunct
 from hypothesis import given
 from hypothesis import strategies as st
 
+from platformless.chain.accounts import Account, encode_defunct
 from platformless.protocol import canonical, delta, index
 from platformless.protocol.delta import Delta, Message, SealedDelta, SignedDelta
 from platformless.protocol.digests import Address, ProofHash, Salt

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from eth_account import Account
 
+from platformless.chain.accounts import Account
 from platformless.protocol import delta as deltas
 from platformless.protocol.delta import Delta, Message, SealedDelta
 from platformless.protocol.digests import Address, ProofHash, Salt

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from eth_account import Account
-from eth_account.messages import encode_typed_data
 
+from platformless.chain.accounts import Account, encode_typed_data
 from platformless.protocol.digests import Address
 from platformless.protocol.errors import ValueOutOfRange
 from platformless.protocol.signatures import Signature, signer

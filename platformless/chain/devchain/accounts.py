@@ -3,10 +3,8 @@ a chain that matters."""
 
 from __future__ import annotations
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
 from ...protocol.digests import keccak256
+from ..accounts import Account, LocalAccount
 
 OWNER = "owner"
 """Owns the contracts, receives the fees."""

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from eth_account.signers.local import LocalAccount
-
 from ...protocol.digests import Address
+from ..accounts import LocalAccount
 from ..connection import Chain
 from ..model_registry import FileHash, ModelFile, ModelRegistry
 from ..networks import BASE_SEPOLIA, Network

@@ -13,8 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from eth_account.signers.local import LocalAccount
-
+from ..accounts import LocalAccount
 from ..connection import Block, Chain, ContractCall, GasPrices, says
 from ..errors import ChainError, ContractRefused, FeesAboveCap, NonceUnclear, RpcRefused
 from ..reverts import NO_REASON

@@ -17,11 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, Self, TypeVar
 
-from eth_account.signers.local import LocalAccount
-
 from ...closing import AsyncClosing
 from ...locks import FileLock
 from ...protocol.digests import Address
+from ..accounts import LocalAccount
 from ..connection import Chain, ContractCall, GasPrices, says
 from ..errors import (
     ChainError,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from eth_account.signers.local import LocalAccount
-
 from ...protocol.digests import Address
+from ..accounts import LocalAccount
 from ..connection import ContractCall
 from .entry import Offer
 from .fees import Fees

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eth_account import Account
-
+from ...chain.accounts import Account
 from ...chain.connection import Chain, Receipt
 from ...chain.contract import decode_event, event_topic
 from ...chain.host_earnings import HostEarnings

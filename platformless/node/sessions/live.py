@@ -285,6 +285,7 @@ class LiveSession:
             serving.checkpoint_tokens,
             serving.clock_ms,
             serving.on_job,
+            serving.engine.record,
         )
 
     def _ending(self, finished: Finished, recorder: Recorder) -> tuple[str, str | None]:

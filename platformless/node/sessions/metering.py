@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from ...protocol.delta import Delta, Message, delta_salt
 from ...protocol.digests import ProofHash
+from ...protocol.engine_record import EngineRecord
 from ...protocol.header import SessionHeader
 from ...protocol.transcript import Entry, Kind, State, Tokens
 from ...protocol.window import Window
@@ -59,11 +60,19 @@ class Meter:
     pending: tuple[Entry, ...] = ()
     """Entries since then."""
     messages: tuple[Message, ...] = ()
+    engine: EngineRecord | None = None
+    """How this node's engine is set."""
+    pending_engine: EngineRecord | None = None
+    """How it was set for all that is pending; None where another node may have been at it."""
 
     @classmethod
     def start(cls, header: SessionHeader, rules: ClaimRules) -> Meter:
         initial = State.initial(header)
         return cls(header, rules, initial, initial)
+
+    def run_by(self, engine: EngineRecord | None) -> Meter:
+        """The meter of a node whose engine is so set."""
+        return replace(self, engine=engine, pending_engine=None if self.pending else engine)
 
     @property
     def claimed(self) -> Tokens:
@@ -133,6 +142,7 @@ class Meter:
             tokens_after=window.after.tokens,
             salt=delta_salt(self.header.salt, self.checkpoint),
             messages=messages,
+            engine=self.pending_engine,
         )
         after = replace(
             self,
@@ -140,6 +150,7 @@ class Meter:
             before=self.state,
             pending=(),
             messages=(),
+            pending_engine=self.engine,
         )
         return Cut(replace(window, delta_digest=delta.digest()), delta), after
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from ...protocol.acknowledgement import Acknowledged, AcknowledgementSignature
 from ...protocol.digests import StateDigest
+from ...protocol.engine_record import EngineRecord
 from ...protocol.errors import ProtocolError
 from ...protocol.transcript import Entry, Kind, Sampler, State, Tokens
 from ...protocol.update import TranscriptUpdate
@@ -82,9 +83,10 @@ class Recorder:
         checkpoint_tokens: Tokens,
         clock_ms: Callable[[], int],
         on_job: OnJob = _nobody,
+        engine: EngineRecord | None = None,
     ) -> Recorder:
         """Of a new session; nothing is written before the first prompt."""
-        meter = Meter.start(start.header, rules)
+        meter = Meter.start(start.header, rules).run_by(engine)
         return cls(ledger, start, meter, [], checkpoint_tokens, clock_ms, on_job)
 
     @classmethod
@@ -96,6 +98,7 @@ class Recorder:
         checkpoint_tokens: Tokens,
         clock_ms: Callable[[], int],
         on_job: OnJob = _nobody,
+        engine: EngineRecord | None = None,
     ) -> Recorder:
         """Of a session that the ledger knows. What was streamed of an answer that never ended
         becomes an entry.
@@ -104,7 +107,7 @@ class Recorder:
             ProtocolError, LedgerError: when what was kept cannot be used.
         """
         entries = [one.entry for one in kept.entries]
-        meter = meter_of(kept, rules)
+        meter = meter_of(kept, rules).run_by(engine)
         recorder = cls(ledger, kept.start, meter, entries, checkpoint_tokens, clock_ms, on_job)
         state = State.initial(kept.start.header)
         for entry in entries:
@@ -152,6 +155,7 @@ class Recorder:
             entries=tuple(self._entries[first:]),
             tokens=self.state.tokens,
             state=self.state.digest,
+            engine=self._meter.engine,
         )
 
     async def ask(self, turn: Turn, sampler: Sampler) -> None:

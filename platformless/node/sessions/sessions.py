@@ -224,6 +224,7 @@ class Sessions(AsyncClosing):
                 serving.checkpoint_tokens,
                 serving.clock_ms,
                 serving.on_job,
+                serving.engine.record,
             )
         session = LiveSession(serving, session_id, admitted, binding, recorder)
         session.left_at = self._clock()

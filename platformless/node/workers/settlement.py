@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from eth_account import Account
-
+from ...chain.accounts import Account
 from ...chain.connection import Chain
 from ...chain.networks import Network
 from ...chain.sending.sender import TransactionSender

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ...protocol.delta import Delta, Message, Role
 from ...protocol.digests import ProofHash, Salt, StateDigest
+from ...protocol.engine_record import EngineRecord, EngineRecordFields
 from ...protocol.record import EntryRecord, HeaderRecord, SamplerRecord
 from ...protocol.seed import SeedPart
 from ...protocol.transcript import Sampler, Tokens
@@ -75,6 +76,7 @@ class DeltaContent(Struct, frozen=True):
     tokens_after: int
     salt: bytes
     messages: list[MessageContent]
+    engine: EngineRecordFields | None = None
 
     @classmethod
     def of(cls, delta: Delta) -> DeltaContent:
@@ -86,6 +88,7 @@ class DeltaContent(Struct, frozen=True):
             tokens_after=delta.tokens_after,
             salt=delta.salt.value,
             messages=[MessageContent(**dataclasses.asdict(message)) for message in delta.messages],
+            engine=EngineRecordFields.of(delta.engine) if delta.engine else None,
         )
 
     def delta(self) -> Delta:
@@ -100,6 +103,7 @@ class DeltaContent(Struct, frozen=True):
                 Message(message.role, message.content, message.timestamp_ms, message.partial)
                 for message in self.messages
             ),
+            engine=EngineRecord.of(self.engine) if self.engine else None,
         )
 
 
