@@ -1,0 +1,403 @@
+"""The audit of a session, step by step; the steps' numbers are those of docs/audit.md.
+
+    1  the chain: session, events, counts, and whether they agree (`facts`)
+    2  the payment: whether it follows from the tokens (`payments`)
+    3  who the host is, and whether the model is registered (`identity`)
+    4  every checkpoint's delta and bundle, joined from first to last (`evidence`)
+    5  the proof of the whole session, where one was given, in place of the bundles
+    6  the host's index (`index_check`)
+    7  the client's transcript: every entry and state (`transcript_check`)
+    8  the model: the transcript replayed (`audit.replay`)
+    9  the policy (`session_policy`)
+
+Whatever a node, a portal or a bundle returns ends in a report or in an error with a code; what
+cannot be checked is not accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...chain.connection import Chain
+from ...errors import PlatformlessError
+from ...protocol import delta as deltas
+from ...protocol.assurance import Assurance
+from ...protocol.errors import ProtocolError
+from ...protocol.exported import ExportedTranscript
+from ...protocol.transcript import Tokens
+from ...storage.errors import StorageError
+from ..errors import (
+    JoinsNothing,
+    KeyNeeded,
+    NothingPublished,
+)
+from ..evidence import CheckpointEvidence, Downloads, EvidenceLimits, Gathering
+from .coverage import coverage_of
+from .errors import (
+    AuditorFailed,
+    DeltaSealed,
+    IndexUnavailable,
+    NothingToReplay,
+    PartsNotFetched,
+    SessionActive,
+    TranscriptLonger,
+)
+from .facts import SessionFacts, check_facts, check_tokens, compare, read_facts, still_there
+from .findings import Finding, Severity, worst_first
+from .identity import check_identity
+from .index_check import check_index
+from .index_source import index_from_host
+from .payments import check_payment, payment_of
+from .replaying import ReplayMode, replay
+from .report import AuditReport, CheckpointAudit, TokenTotals
+from .session_policy import AuditPolicy, Shown
+from .transcript_check import (
+    ProvenCheckpoint,
+    TranscriptCheck,
+    check_texts,
+    check_transcript,
+)
+from .whole import check_whole_session, proven_by_parts, proven_by_whole
+
+if TYPE_CHECKING:
+    from ..replay.report import ReplayReport
+    from ..whole_session import AggregateReport
+
+OnStage = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditInputs:
+    """What an auditor has, and how it audits."""
+
+    policy: AuditPolicy = field(default_factory=AuditPolicy)
+    private_key: bytes | None = None
+    """Of the client's recovery key, 32 bytes: opens sealed deltas."""
+    transcript: ExportedTranscript | None = None
+    """What the client received."""
+    whole_session: bytes | None = None
+    """The bundle of a proof of all checkpoints; accepted in place of theirs."""
+    index: bytes | None = None
+    """The host's index, where it is at hand."""
+    ask_host: bool = False
+    """Whether the host is asked for its index, at the address in the registry."""
+    ask_private_hosts: bool = False
+    """Whether it is asked also where that address is within a private network."""
+    model: Path | None = None
+    """The model's GGUF file: the transcript is replayed."""
+    replay_mode: ReplayMode = "auto"
+    second_node: Chain | None = None
+    """Another node of the same network, whose answers must be the same."""
+    limits: EvidenceLimits = field(default_factory=EvidenceLimits)
+    deadline_seconds: float = 3600.0
+    """For all that is asked of chain, storage and host."""
+
+
+async def audit_session(
+    chain: Chain,
+    downloads: Downloads,
+    session_id: int,
+    inputs: AuditInputs | None = None,
+    on_stage: OnStage | None = None,
+) -> AuditReport:
+    """Audits one session.
+
+    Args:
+        on_stage: Told of the progress, from the event loop.
+
+    Returns:
+        The report, whatever was found: `report.accepted` says whether the session is.
+
+    Raises:
+        UnknownSession: when the chain has no such session.
+        ChainError: when the chain cannot be read, or does not stay the same.
+        AuditorFailed: when it took longer than `inputs.deadline_seconds`.
+        VerifierError: when the verifier cannot run.
+        EngineError: when a model was given that cannot be run at all.
+    """
+    audit = _Audit(chain, downloads, session_id, inputs or AuditInputs(), on_stage or _silent)
+    try:
+        async with asyncio.timeout(audit.inputs.deadline_seconds):
+            await audit.read()
+            await audit.gather()
+            await audit.read_index()
+            await still_there(chain, audit.facts)
+    except TimeoutError as error:
+        raise AuditorFailed(
+            f"the audit of session {session_id} took too long",
+            expected=f"at most {audit.inputs.deadline_seconds:g} s",
+        ) from error
+    await asyncio.to_thread(audit.check_transcript)
+    await audit.replay()
+    return audit.report()
+
+
+class _Audit:
+    """One audit: what is known so far, and what was found."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        downloads: Downloads,
+        session_id: int,
+        inputs: AuditInputs,
+        on_stage: OnStage,
+    ) -> None:
+        self.inputs = inputs
+        self._chain = chain
+        self._downloads = downloads
+        self._session_id = session_id
+        self._on_stage = on_stage
+        self._started = time.monotonic()
+        self._findings: list[Finding] = []
+        self._evidence: list[CheckpointEvidence] = []
+        self._whole: AggregateReport | None = None
+        self._proven: list[ProvenCheckpoint] = []
+        self._times: dict[int, int] = {}
+        self._index_checked = False
+        self._transcript: TranscriptCheck | None = None
+        self._replay: ReplayReport | None = None
+        self.facts: SessionFacts
+
+    # Steps 1 to 3
+
+    async def read(self) -> None:
+        self._on_stage("reading the chain", 0, 1)
+        self.facts = facts = await read_facts(self._chain, self._session_id)
+        if self.inputs.second_node is not None:
+            other = await read_facts(self.inputs.second_node, self._session_id)
+            self._find(compare(facts, other))
+        self._find(check_facts(facts))
+        self._find(check_tokens(facts))
+        self._find(check_payment(facts))
+        self._find(check_identity(facts), Severity.WARNING)
+        if not facts.over:
+            self._find([SessionActive("the session goes on", got="active")], Severity.NOTE)
+        self._on_stage("reading the chain", 1, 1)
+
+    # Steps 4 and 5
+
+    async def gather(self) -> None:
+        facts, inputs = self.facts, self.inputs
+        gathering = Gathering(
+            self._chain.network,
+            self._downloads,
+            facts.session,
+            facts.model_id,
+            private_key=inputs.private_key,
+            trust=inputs.policy.trust(),
+            limits=inputs.limits,
+        )
+        places = facts.places()
+        if inputs.whole_session is not None:
+            self._on_stage("verifying the proof of the whole session", 0, 1)
+            try:
+                self._whole = await asyncio.to_thread(
+                    check_whole_session,
+                    inputs.whole_session,
+                    gathering.expectations(),
+                    inputs.policy.trust(),
+                    places,
+                )
+            except PlatformlessError as error:
+                self._find([error])
+            self._on_stage("verifying the proof of the whole session", 1, 1)
+        whole = self._whole
+        self._evidence = await gathering.gather(
+            places,
+            with_proofs=whole is None,
+            on_done=lambda done, total: self._on_stage("checking checkpoints", done, total),
+        )
+        for item in self._evidence:
+            self._find_evidence(item)
+        if whole is None:
+            self._proven = proven_by_parts(self._evidence)
+            return
+        self._proven, problems = proven_by_whole(whole, self._evidence)
+        self._find(problems)
+        self._find(
+            [
+                PartsNotFetched(
+                    "one proof stands for all checkpoints: their own bundles, and the proof "
+                    "hashes on chain, were not looked at",
+                    got=f"{len(places)} checkpoints",
+                )
+            ],
+            Severity.NOTE,
+        )
+
+    # Step 6
+
+    async def read_index(self) -> None:
+        facts, inputs = self.facts, self.inputs
+        data = inputs.index
+        if data is None and inputs.ask_host and facts.host is not None:
+            self._on_stage("asking the host for its index", 0, 1)
+            try:
+                data = await index_from_host(
+                    facts.host.api_url, self._session_id, private_hosts=inputs.ask_private_hosts
+                )
+            except IndexUnavailable as error:
+                self._find([error], Severity.NOTE)
+            self._on_stage("asking the host for its index", 1, 1)
+        if data is None:
+            return
+        found = list(check_index(data, self._session_id, facts.session.host, facts.places()))
+        self._find(found)
+        self._index_checked = not found
+
+    # Step 7
+
+    def check_transcript(self) -> None:
+        transcript = self.inputs.transcript
+        if transcript is None:
+            return
+        self._on_stage("checking the transcript", 0, 1)
+        try:
+            self._transcript, problems = check_transcript(transcript, self._proven)
+        except ProtocolError as error:
+            self._find([error])
+            return
+        # Answers after the last checkpoint were never billed.
+        longer = [one for one in problems if isinstance(one, TranscriptLonger)]
+        wrong = [one for one in problems if not isinstance(one, TranscriptLonger)]
+        self._find(longer, Severity.NOTE)
+        self._find(wrong)
+        read = [item.delta for item in self._evidence if item.delta is not None]
+        if read and len(read) == len(self._evidence) and not wrong:
+            self._find(check_texts(transcript, deltas.merge(read), self.facts.claimed))
+        self._on_stage("checking the transcript", 1, 1)
+
+    # Step 8
+
+    async def replay(self) -> None:
+        inputs = self.inputs
+        if inputs.model is None:
+            return
+        if inputs.transcript is None:
+            self._find(
+                [
+                    NothingToReplay(
+                        "a model was given, and no transcript: tokens are in no delta",
+                        expected="the client's exported transcript",
+                    )
+                ],
+                Severity.WARNING,
+            )
+            return
+        self._replay, found = await replay(
+            inputs.transcript,
+            inputs.model,
+            inputs.replay_mode,
+            self._evidence,
+            self.facts.model,
+            self._on_stage,
+        )
+        self._findings += found
+
+    # Step 9
+
+    def report(self) -> AuditReport:
+        facts, policy = self.facts, self.inputs.policy
+        proven_numbers = {one.number for one in self._proven}
+        checkpoints = tuple(
+            CheckpointAudit(
+                item,
+                item.place.number in proven_numbers,
+                item.place.record.submitted_at if item.place.record else None,
+            )
+            for item in self._evidence
+        )
+        tokens = self._tokens()
+        assurance = self._assurance(tokens)
+        shown = Shown(
+            claimed=tokens.claimed,
+            proven=tokens.proven,
+            acknowledged=tokens.acknowledged,
+            assurance=assurance,
+            deltas=tuple(one.delta_state for one in checkpoints),
+            index_checked=self._index_checked,
+            settled=facts.over,
+        )
+        self._find(policy.broken_by(shown))
+        return AuditReport(
+            chain_id=self._chain.network.chain_id,
+            marketplace=self._chain.network.marketplace,
+            session=facts.session,
+            model_id=facts.model_id,
+            read_at=facts.head,
+            checkpoints=checkpoints,
+            whole_session=self._whole,
+            payment=payment_of(facts),
+            transcript=self._transcript,
+            replay=self._replay,
+            tokens=tokens,
+            assurance=assurance,
+            coverage=coverage_of(shown, self._transcript, self._replay),
+            findings=worst_first(self._findings),
+            policy=policy,
+            images=dict(policy.images),
+            made_at=int(time.time()),
+            seconds=time.monotonic() - self._started,
+        )
+
+    def _tokens(self) -> TokenTotals:
+        acknowledged = max(
+            (
+                item.proof.claim.tokens_after
+                for item in self._evidence
+                if item.proof is not None and item.proof.acknowledged_by is not None
+            ),
+            default=Tokens(0),
+        )
+        proven_numbers = {one.number for one in self._proven}
+        places = self.facts.places()
+        proven = sum(place.tokens for place in places if place.number in proven_numbers)
+        return TokenTotals(self.facts.claimed, Tokens(proven), acknowledged)
+
+    def _assurance(self, tokens: TokenTotals) -> Assurance | None:
+        if not tokens.proven:
+            return None
+        replayed = (
+            self._replay is not None
+            and self._replay.replayed
+            and self._transcript is not None
+            and self._transcript.matched >= tokens.claimed
+        )
+        return Assurance.REPLAYED if replayed else Assurance.ACCOUNTING
+
+    def _find_evidence(self, item: CheckpointEvidence) -> None:
+        number = item.place.number
+        if isinstance(item.problem, KeyNeeded):
+            sealed = DeltaSealed(
+                f"delta {number} is sealed: only its signature was checked",
+                expected=item.problem.expected,
+            )
+            self._findings.append(Finding.of(sealed, Severity.NOTE, number))
+        elif item.problem is not None:
+            self._findings.append(Finding.of(item.problem, _severity(item.problem), number))
+        if item.proof_problem is not None:
+            problem = item.proof_problem
+            self._findings.append(Finding.of(problem, _severity(problem), number))
+
+    def _find(
+        self, problems: Iterable[PlatformlessError], severity: Severity = Severity.ERROR
+    ) -> None:
+        self._findings += [Finding.of(one, severity) for one in problems]
+
+
+def _severity(problem: PlatformlessError) -> Severity:
+    """What cannot be had is for the policy to judge (unproven tokens, missing deltas); what is
+    wrong is an error."""
+    absent = isinstance(problem, (StorageError, NothingPublished, JoinsNothing))
+    return Severity.WARNING if absent else Severity.ERROR
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    return None

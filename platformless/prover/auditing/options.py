@@ -1,0 +1,171 @@
+"""The options that `audit`, `aggregate` and `watch` have in common, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...console import BadInput, read_file
+from ...protocol.assurance import Assurance
+from ...protocol.digests import ImageId
+from ...protocol.transcript import Tokens
+from ..chain_options import ChainOptions
+
+if TYPE_CHECKING:
+    from ...audit.session.session_policy import AuditPolicy
+    from ...chain.connection import Chain
+    from ...storage.portals import Portals
+
+PortalUrls = Annotated[
+    list[str],
+    typer.Option("--portal", envvar="S5_PORTAL_URL", help="S5 portal; may be given several times."),
+]
+PortalPatience = Annotated[
+    float,
+    typer.Option("--portal-patience", min=0.0, help="Seconds in which a file is asked for again."),
+]
+PolicyFile = Annotated[
+    Path | None, typer.Option("--policy", help="What to insist on, as TOML; flags replace it.")
+]
+MinimumAssurance = Annotated[
+    str | None, typer.Option("--minimum-assurance", help="accounting or replayed.")
+]
+MostUnproven = Annotated[
+    int | None,
+    typer.Option("--most-unproven-tokens", min=0, help="Billed tokens that may lack a proof."),
+]
+ReceiptKinds = Annotated[
+    list[str] | None,
+    typer.Option("--receipt-kind", help="Kind that is accepted; may be given several times."),
+]
+TrustedImages = Annotated[
+    list[str] | None,
+    typer.Option("--trust-image", metavar="KIND=ID", help="Guest trusted for a kind of claim."),
+]
+RequireAcknowledgement = Annotated[
+    bool,
+    typer.Option("--require-acknowledgement", help="Insist on the client's signature for all."),
+]
+Deltas = Annotated[
+    str | None, typer.Option("--deltas", help="none, published or read: what is insisted on.")
+]
+RequireIndex = Annotated[bool, typer.Option("--require-index", help="Insist on the host's index.")]
+RequireSettled = Annotated[
+    bool, typer.Option("--require-settled", help="Insist that the session is over.")
+]
+AskHost = Annotated[
+    bool,
+    typer.Option(
+        "--ask-host/--no-ask-host", help="Ask the host, at the registry's address, for its index."
+    ),
+]
+AskPrivateHosts = Annotated[
+    bool, typer.Option("--ask-private-hosts", help="Also when that address is a private one.")
+]
+SecondRpcUrl = Annotated[
+    str | None,
+    typer.Option("--second-rpc-url", help="Another node, whose answers must be the same."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyOptions:
+    """What was given of a policy: a file, and flags that replace what it says."""
+
+    file: Path | None
+    minimum_assurance: str | None
+    most_unproven_tokens: int | None
+    receipt_kinds: tuple[str, ...]
+    images: tuple[str, ...]
+    require_acknowledgement: bool
+    deltas: str | None
+    require_index: bool
+    require_settled: bool
+
+    def resolve(self) -> AuditPolicy:
+        """Raises:
+        PolicyUnreadable: when the file is no policy.
+        BadInput: for a flag that says nothing.
+        """
+        from ...audit.policy import RECEIPT_KINDS
+        from ...audit.session.session_policy import AuditPolicy
+
+        policy = AuditPolicy()
+        if self.file is not None:
+            policy = AuditPolicy.read(read_file(self.file).decode("utf-8", "replace"))
+        changes: dict[str, Any] = {}
+        if self.minimum_assurance is not None:
+            levels = [level.value for level in Assurance]
+            changes["minimum_assurance"] = Assurance(
+                _one_of("assurance", self.minimum_assurance, levels)
+            )
+        if self.most_unproven_tokens is not None:
+            changes["most_unproven_tokens"] = Tokens(self.most_unproven_tokens)
+        if self.receipt_kinds:
+            changes["receipt_kinds"] = tuple(
+                _one_of("receipt kind", kind, RECEIPT_KINDS) for kind in self.receipt_kinds
+            )
+        if self.images:
+            changes["images"] = {**policy.images, **dict(map(_image, self.images))}
+        if self.deltas is not None:
+            changes["deltas"] = _one_of("demand", self.deltas, ("none", "published", "read"))
+        for name in ("require_acknowledgement", "require_index", "require_settled"):
+            if getattr(self, name):
+                changes[name] = True
+        return policy.with_changes(**changes)
+
+
+@asynccontextmanager
+async def opened(
+    options: ChainOptions, portals: list[str], patience_seconds: float
+) -> AsyncIterator[tuple[Chain, Portals]]:
+    """Chain and storage, as the options name them."""
+    from ...chain.connection import Chain
+    from ...storage.client import ClientSettings, PortalClient
+    from ...storage.portals import Portals, PortalsSettings
+
+    clients = [PortalClient(ClientSettings(url)) for url in portals]
+    settings = PortalsSettings(patience_seconds=patience_seconds)
+    async with Chain(options.resolve()) as chain, Portals(clients, settings) as storage:
+        yield chain, storage
+
+
+async def bundle_named(named: str | None, storage: Portals) -> bytes | None:
+    """The bundle that `--whole-session` names: a file, or a CID in storage.
+
+    Raises:
+        BadInput: when it is neither.
+        StorageError: when storage does not give it.
+    """
+    from ...protocol.bundle import MAX_BUNDLE_BYTES
+    from ...storage.cids import BlobId
+    from ...storage.errors import CidError
+
+    if named is None:
+        return None
+    path = Path(named)
+    if path.is_file():
+        return read_file(path)
+    try:
+        blob = BlobId.parse(named)
+    except CidError as error:
+        raise BadInput("neither a file nor a CID", expected="FILE or CID", got=named) from error
+    return await storage.get(blob, largest_bytes=MAX_BUNDLE_BYTES)
+
+
+def _image(text: str) -> tuple[str, ImageId]:
+    kind, equals, digits = text.partition("=")
+    if not equals:
+        raise BadInput("not a trusted image", expected="KIND=ID", got=repr(text))
+    return _one_of("claim kind", kind, ("session", "aggregate")), ImageId.from_hex(digits)
+
+
+def _one_of(what: str, text: str, known: Any) -> str:
+    if text not in known:
+        raise BadInput(f"unknown {what}", expected=" or ".join(known), got=repr(text))
+    return text

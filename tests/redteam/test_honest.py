@@ -1,0 +1,94 @@
+"""An honest session is accepted, whatever the auditor has; so nothing above is rejected for
+nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from platformless.audit.session.audit import AuditInputs
+from platformless.audit.session.findings import Severity
+from platformless.audit.session.session_policy import AuditPolicy
+from platformless.protocol.assurance import Assurance
+from platformless.protocol.transcript import Kind, Tokens
+
+from .stage import Stage
+
+
+async def test_an_honest_session_is_accepted(stage: Stage) -> None:
+    await stage.be_honest()
+    report = await stage.audit()
+    assert report.accepted, report.findings
+    assert report.assurance is Assurance.ACCOUNTING
+    assert report.tokens.claimed == report.tokens.proven > 0
+    assert [one.proven for one in report.checkpoints] == [True, True]
+    assert {finding.severity for finding in report.findings} <= {Severity.NOTE, Severity.WARNING}
+
+
+async def test_with_all_that_there_is(stage: Stage) -> None:
+    stage.bundles = [stage.acknowledged(bundle) for bundle in stage.bundles]
+    await stage.be_honest()
+    await stage.settle()
+    policy = AuditPolicy(
+        require_acknowledgement=True, deltas="read", require_index=True, require_settled=True
+    )
+    inputs = AuditInputs(policy=policy, transcript=stage.transcript, index=stage.index())
+    report = await stage.audit(inputs)
+    assert report.accepted, report.findings
+    assert report.transcript is not None
+    assert report.transcript.matched == report.tokens.claimed == report.tokens.acknowledged
+    assert report.payment.over
+    covered = {one.name: one.coverage.value for one in report.coverage}
+    assert covered["received text"] == covered["published text"] == "checked"
+    assert covered["model arithmetic"] == "not covered"
+
+
+async def test_a_policy_is_not_met_by_leaving_out(stage: Stage) -> None:
+    await stage.be_honest()
+    policy = AuditPolicy(
+        require_acknowledgement=True,
+        require_index=True,
+        require_settled=True,
+        minimum_assurance=Assurance.REPLAYED,
+    )
+    report = await stage.audit(AuditInputs(policy=policy))
+    assert {one.code for one in report.errors} == {"AUD-601", "AUD-603", "AUD-605", "AUD-606"}
+
+
+async def test_a_policy_may_allow_unproven_tokens(stage: Stage) -> None:
+    await stage.open()
+    await stage.submit(0)
+    await stage.submit(1, proof_cid="")
+    unproven = stage.deltas[1].tokens_after - stage.deltas[1].tokens_before
+    strict = await stage.audit()
+    assert [one.code for one in strict.errors] == ["AUD-602"]
+    lenient = AuditPolicy(most_unproven_tokens=Tokens(unproven))
+    assert (await stage.audit(AuditInputs(policy=lenient))).accepted
+    almost = replace(lenient, most_unproven_tokens=Tokens(unproven - 1))
+    assert not (await stage.audit(AuditInputs(policy=almost))).accepted
+
+
+async def test_a_session_without_proofs_bills_nothing(stage: Stage) -> None:
+    await stage.open()
+    report = await stage.audit()
+    assert report.accepted
+    assert report.assurance is None
+    assert report.tokens.claimed == 0
+
+
+async def test_answers_after_the_last_checkpoint_are_a_note(stage: Stage) -> None:
+    await stage.open()
+    await stage.submit(0)
+    report = await stage.audit(AuditInputs(transcript=stage.transcript))
+    assert report.accepted, report.findings
+    assert "AUD-325" in {one.code for one in report.findings}
+
+
+async def test_a_client_is_not_told_of_the_end(stage: Stage) -> None:
+    await stage.be_honest()
+    received = stage.transcript
+    assert received.entries[-1].kind is Kind.END
+    without = replace(received, entries=received.entries[:-1])
+    report = await stage.audit(AuditInputs(transcript=without))
+    assert report.accepted, report.findings
+    assert report.transcript is not None
+    assert report.transcript.matched == report.tokens.claimed
