@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, ClassVar
 
-from eth_abi.abi import decode, encode
+from eth_abi.abi import encode
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_utils.abi import get_abi_input_types, get_abi_output_types
 
 from ..protocol.digests import Address, FixedBytes, keccak256
 from ..protocol.errors import ValueOutOfRange
-from .abi import load_abi
+from .abi import decode_abi, load_abi
 from .connection import LATEST, Chain, ContractCall
 from .errors import UnreadableAnswer
 
@@ -43,7 +43,7 @@ class ContractClient:
         types = _output_types(self.CONTRACT, function)
         data = await self._read_bytes(function, *arguments, which=which)
         try:
-            values = decode(types, data)
+            values = decode_abi(types, data)
         except (DecodingError, UnicodeDecodeError) as error:
             raise UnreadableAnswer(
                 f"{function} of {self.address} does not decode",
@@ -104,10 +104,10 @@ def decode_event(contract: str, event: str, log: dict[str, Any]) -> dict[str, An
         if topics[:1] != [event_topic(contract, event)] or len(topics) != len(indexed) + 1:
             raise UnreadableAnswer(f"not a {event} event", got=log["topics"])
         found = {
-            item["name"]: decode([item["type"]], topic)[0]
+            item["name"]: decode_abi([item["type"]], topic)[0]
             for item, topic in zip(indexed, topics[1:], strict=True)
         }
-        body = decode([item["type"] for item in others], bytes.fromhex(log["data"][2:]))
+        body = decode_abi([item["type"] for item in others], bytes.fromhex(log["data"][2:]))
     except (DecodingError, UnicodeDecodeError) as error:
         raise UnreadableAnswer(f"{event} event does not decode", got=str(error)) from error
     return found | {item["name"]: value for item, value in zip(others, body, strict=True)}

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from ..protocol.digests import keccak256
-from .abi import CONTRACTS, load_abi
+from .abi import CONTRACTS, decode_abi, load_abi
 from .errors import ContractRefused
 from .refusals import (
     BalanceTooLow,
@@ -203,12 +202,12 @@ def reason_of(data: bytes) -> str | None:
     selector, body = data[:4], data[4:]
     try:
         if selector == _ERROR:
-            return str(decode(["string"], body)[0])
+            return str(decode_abi(["string"], body)[0])
         if selector == _PANIC:
-            return f"Panic(0x{decode(['uint256'], body)[0]:02x})"
+            return f"Panic(0x{decode_abi(['uint256'], body)[0]:02x})"
         if selector in _custom_errors():
             name, types = _custom_errors()[selector]
-            return f"{name}({', '.join(str(value) for value in decode(types, body))})"
+            return f"{name}({', '.join(str(value) for value in decode_abi(types, body))})"
     except (DecodingError, UnicodeDecodeError):
         return None
     return f"unknown error 0x{selector.hex()}" if selector else None

@@ -10,12 +10,12 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from ..protocol.digests import Address, ModelId, ProofHash
 from ..protocol.transcript import Tokens
 from ..protocol.words import WORD_BYTES, split_words, word_number
+from .abi import decode_abi
 from .errors import ContractRefused, UnknownSession, UnreadableAnswer
 from .money import Amount, Price, Token
 from .refusals import (
@@ -140,7 +140,7 @@ def decode_session(data: bytes, token_at: Callable[[Address], Token]) -> Session
     if len(words) > at and word_number(words[at]) == WORD_BYTES * len(_WITHOUT_TIMEOUT):
         expected = _WITHOUT_TIMEOUT
     try:
-        fields = list(decode(expected, data))
+        fields = list(decode_abi(expected, data))
         if expected is _WITHOUT_TIMEOUT:
             fields.insert(len(_HEAD), None)
         if fields[0] == 0:

@@ -26,6 +26,8 @@ from ..protocol.claim import SessionClaim
 from ..protocol.digests import Address
 from ..protocol.record import SessionRecord
 from ..protocol.transcript import Tokens
+from .auditing.audit import audit
+from .auditing.watch import watch
 from .binary import find_prover
 from .output import show_claim, show_estimate, show_proof, show_verification
 from .process import StarkProver
@@ -198,6 +200,8 @@ def inspect(bundle: BundleFile, as_json: AsJson = False) -> None:
 
 
 app.command()(recover)
+app.command()(audit)
+app.command()(watch)
 
 
 def main() -> None:

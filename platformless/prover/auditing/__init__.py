@@ -1,0 +1,1 @@
+"""The commands `audit`, `aggregate` and `watch`, and how they show what they found."""
