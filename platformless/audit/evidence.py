@@ -13,20 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
 from typing import Any, Protocol
 
-from ..chain.events import ProofSubmitted
 from ..chain.networks import Network
-from ..chain.session import ProofRecord, Session
+from ..chain.session import Session
 from ..errors import PlatformlessError
 from ..protocol import delta as deltas
 from ..protocol.delta import Delta, SealedDelta, SignedDelta
 from ..protocol.digests import ImageId, ModelId, ProofHash
-from ..protocol.transcript import Tokens
 from ..storage.cids import BlobId
 from .errors import (
     BundleMismatch,
@@ -39,6 +35,7 @@ from .errors import (
     NothingPublished,
     VerifierError,
 )
+from .places import CheckpointOnChain, require_same_record
 from .policy import (
     CHECKED_IF_PRESENT,
     RECEIPT_KINDS,
@@ -56,6 +53,7 @@ from .policy import (
     Follows,
 )
 from .release import trusted_images
+from .room import Room
 from .verify import Policy, VerificationReport, verify_bundle
 
 OnDone = Callable[[int, int], None]
@@ -78,50 +76,6 @@ class EvidenceLimits:
     """Of all files that are held at a time. One larger file is held alone."""
     downloads_at_once: int = 16
     verifications_at_once: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointOnChain:
-    """A checkpoint as the chain has it."""
-
-    number: int
-    tokens_before: Tokens
-    tokens: Tokens
-    proof_hash: ProofHash
-    delta_cid: str
-    proof_cid: str | None
-    """Only events tell it; None when the node shows no event for this proof."""
-    event: ProofSubmitted | None
-    record: ProofRecord | None
-    """The same in the contract's storage; None when there is none of this number."""
-
-    @property
-    def tokens_after(self) -> Tokens:
-        return Tokens(self.tokens_before + self.tokens)
-
-
-def places(
-    events: Sequence[ProofSubmitted], records: Sequence[ProofRecord]
-) -> list[CheckpointOnChain]:
-    """Every proof that events or the contract's storage know: a node may hide events."""
-    found, before = list[CheckpointOnChain](), Tokens(0)
-    for number, (event, record) in enumerate(zip_longest(events, records)):
-        known = event or record
-        proof_cid = None if event is None else event.proof_cid
-        found.append(
-            CheckpointOnChain(
-                number,
-                before,
-                known.tokens,
-                known.proof_hash,
-                known.delta_cid,
-                proof_cid,
-                event,
-                record,
-            )
-        )
-        before = found[-1].tokens_after
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +143,7 @@ class Gathering:
         self._limits = limits or EvidenceLimits()
         self._slots = asyncio.Semaphore(self._limits.downloads_at_once)
         self._checks = asyncio.Semaphore(self._limits.verifications_at_once)
-        self._room = _Room(self._limits.bytes_at_once)
+        self._room = Room(self._limits.bytes_at_once)
 
     async def gather(
         self,
@@ -250,7 +204,7 @@ class Gathering:
         return CheckpointEvidence(place, delta, problem, proof, proof_problem)
 
     async def _delta(self, place: CheckpointOnChain) -> Delta:
-        _require_same_record(place)
+        require_same_record(place)
         blob = _blob("delta", place.delta_cid)
         largest = self._limits.largest_delta_bytes
         async with self._room.for_bytes(blob.size, largest):
@@ -271,24 +225,28 @@ class Gathering:
         self._require_place(place, published.delta)
         return published.delta
 
-    async def _proof(self, place: CheckpointOnChain, delta: Delta | None) -> VerificationReport:
-        if place.proof_cid is None:
-            raise EventMismatch(
-                f"the node shows no event of proof {place.number}",
-                expected="a ProofSubmitted event",
-                got="a proof in the contract's storage alone",
+    async def bundle(self, place: CheckpointOnChain) -> bytes:
+        """The bundle that was submitted; its proof is not verified.
+
+        Raises:
+            EventMismatch, NothingPublished, BundleMismatch, StorageError.
+        """
+        data = await self._downloads.get(
+            _bundle_blob(place), largest_bytes=self._limits.largest_bundle_bytes
+        )
+        proof_hash = ProofHash.of(data)
+        if proof_hash != place.proof_hash:
+            raise BundleMismatch(
+                f"bundle {place.number} is not the one that was submitted",
+                expected=place.proof_hash,
+                got=proof_hash,
             )
-        blob = _blob("bundle", place.proof_cid)
-        largest = self._limits.largest_bundle_bytes
-        async with self._room.for_bytes(blob.size, largest):
-            bundle = await self._downloads.get(blob, largest_bytes=largest)
-            proof_hash = ProofHash.of(bundle)
-            if proof_hash != place.proof_hash:
-                raise BundleMismatch(
-                    f"bundle {place.number} is not the one that was submitted",
-                    expected=place.proof_hash,
-                    got=proof_hash,
-                )
+        return data
+
+    async def _proof(self, place: CheckpointOnChain, delta: Delta | None) -> VerificationReport:
+        size = _bundle_blob(place).size
+        async with self._room.for_bytes(size, self._limits.largest_bundle_bytes):
+            bundle = await self.bundle(place)
             async with self._checks:
                 report = await asyncio.to_thread(verify_bundle, bundle, self._policy(place))
         if delta is not None:
@@ -368,44 +326,17 @@ def joined(found: Sequence[CheckpointEvidence]) -> list[CheckpointEvidence]:
     return result
 
 
-class _Room:
-    """Memory for files: who wants more than there is waits, in turn."""
-
-    def __init__(self, total_bytes: int) -> None:
-        self._total = self._left = total_bytes
-        self._turn = asyncio.Lock()
-        self._changed = asyncio.Condition()
-
-    @asynccontextmanager
-    async def for_bytes(self, size: int, largest: int) -> AsyncIterator[None]:
-        """Room for a file of `size` bytes; one that will be refused for its size needs none."""
-        wanted = 0 if size > largest else min(size, self._total)
-        async with self._turn, self._changed:
-            await self._changed.wait_for(lambda: self._left >= wanted)
-            self._left -= wanted
-        try:
-            yield
-        finally:
-            async with self._changed:
-                self._left += wanted
-                self._changed.notify_all()
+def _bundle_blob(place: CheckpointOnChain) -> BlobId:
+    if place.proof_cid is None:
+        raise EventMismatch(
+            f"the node shows no event of proof {place.number}",
+            expected="a ProofSubmitted event",
+            got="a proof in the contract's storage alone",
+        )
+    return _blob("bundle", place.proof_cid)
 
 
 def _blob(what: str, cid: str) -> BlobId:
     if not cid:
         raise NothingPublished(f"the chain names no {what}", expected="a CID", got="none")
     return BlobId.parse(cid)
-
-
-def _require_same_record(place: CheckpointOnChain) -> None:
-    """Events come from the node's log index, records from the contract's storage. A record without
-    an event still names its delta."""
-    event, record = place.event, place.record
-    if event is None:
-        return
-    told = (event.proof_hash, event.tokens, event.delta_cid)
-    kept = (record.proof_hash, record.tokens, record.delta_cid) if record is not None else None
-    if told != kept:
-        raise EventMismatch(
-            f"event and contract differ on checkpoint {place.number}", expected=kept, got=told
-        )

@@ -11,7 +11,8 @@ from ..chain.marketplace import Marketplace
 from ..chain.session import Session
 from ..protocol import delta as deltas
 from ..protocol.delta import Message
-from .evidence import CheckpointEvidence, Downloads, Gathering, places
+from .evidence import CheckpointEvidence, Downloads, Gathering
+from .places import places
 
 
 @dataclass(frozen=True, slots=True)

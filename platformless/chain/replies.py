@@ -101,7 +101,12 @@ def _block(value: Any) -> bool:
         isinstance(value, dict)
         and all(_matches(_QUANTITY)(value.get(name)) for name in ("number", "timestamp"))
         and _matches(_HASH)(value.get("hash"))
+        and _is_absent_or(_QUANTITY, value.get("baseFeePerGas"))
     )
+
+
+def _is_absent_or(pattern: re.Pattern[str], value: Any) -> bool:
+    return value is None or _matches(pattern)(value)
 
 
 def _receipt(value: Any) -> bool:
@@ -110,6 +115,8 @@ def _receipt(value: Any) -> bool:
         and all(
             _matches(_QUANTITY)(value.get(name)) for name in ("blockNumber", "status", "gasUsed")
         )
+        and _is_absent_or(_QUANTITY, value.get("effectiveGasPrice"))
+        and (value.get("logs") is None or _logs(value["logs"]))
         and all(_matches(_HASH)(value.get(name)) for name in ("blockHash", "transactionHash"))
     )
 

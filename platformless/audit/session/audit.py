@@ -17,45 +17,42 @@ cannot be checked is not accepted.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ...chain.connection import Chain
 from ...errors import PlatformlessError
 from ...protocol import delta as deltas
-from ...protocol.assurance import Assurance
 from ...protocol.errors import ProtocolError
-from ...protocol.exported import ExportedTranscript
-from ...protocol.transcript import Tokens
 from ...storage.errors import StorageError
 from ..errors import (
     JoinsNothing,
     KeyNeeded,
     NothingPublished,
 )
-from ..evidence import CheckpointEvidence, Downloads, EvidenceLimits, Gathering
-from .coverage import coverage_of
+from ..evidence import CheckpointEvidence, Downloads, Gathering
+from .concluding import Gathered, conclude
 from .errors import (
     AuditorFailed,
     DeltaSealed,
     IndexUnavailable,
+    NodesDisagree,
     NothingToReplay,
     PartsNotFetched,
     SessionActive,
     TranscriptLonger,
 )
 from .facts import SessionFacts, check_facts, check_tokens, compare, read_facts, still_there
-from .findings import Finding, Severity, worst_first
+from .findings import Finding, Severity
 from .identity import check_identity
 from .index_check import check_index
 from .index_source import index_from_host
-from .payments import check_payment, payment_of
-from .replaying import ReplayMode, replay
-from .report import AuditReport, CheckpointAudit, TokenTotals
-from .session_policy import AuditPolicy, Shown
+from .inputs import AuditInputs, OnStage
+from .payments import check_payment
+from .replaying import replay
+from .report import AuditReport
 from .transcript_check import (
     ProvenCheckpoint,
     TranscriptCheck,
@@ -68,35 +65,11 @@ if TYPE_CHECKING:
     from ..replay.report import ReplayReport
     from ..whole_session import AggregateReport
 
-OnStage = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
 
-
-@dataclass(frozen=True, slots=True)
-class AuditInputs:
-    """What an auditor has, and how it audits."""
-
-    policy: AuditPolicy = field(default_factory=AuditPolicy)
-    private_key: bytes | None = None
-    """Of the client's recovery key, 32 bytes: opens sealed deltas."""
-    transcript: ExportedTranscript | None = None
-    """What the client received."""
-    whole_session: bytes | None = None
-    """The bundle of a proof of all checkpoints; accepted in place of theirs."""
-    index: bytes | None = None
-    """The host's index, where it is at hand."""
-    ask_host: bool = False
-    """Whether the host is asked for its index, at the address in the registry."""
-    ask_private_hosts: bool = False
-    """Whether it is asked also where that address is within a private network."""
-    model: Path | None = None
-    """The model's GGUF file: the transcript is replayed."""
-    replay_mode: ReplayMode = "auto"
-    second_node: Chain | None = None
-    """Another node of the same network, whose answers must be the same."""
-    limits: EvidenceLimits = field(default_factory=EvidenceLimits)
-    deadline_seconds: float = 3600.0
-    """For all that is asked of chain, storage and host."""
+log = logging.getLogger(__name__)
+_LAG_SECONDS = 2.0
+_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""What values that nobody thought of may raise: then nothing is said about the session."""
 
 
 async def audit_session(
@@ -133,6 +106,9 @@ async def audit_session(
             f"the audit of session {session_id} took too long",
             expected=f"at most {audit.inputs.deadline_seconds:g} s",
         ) from error
+    except _UNFORESEEN as error:
+        log.exception("an answer broke the audit of session %d", session_id)
+        raise AuditorFailed("an answer broke the check", got=repr(error)) from error
     await asyncio.to_thread(audit.check_transcript)
     await audit.replay()
     return audit.report()
@@ -159,7 +135,6 @@ class _Audit:
         self._evidence: list[CheckpointEvidence] = []
         self._whole: AggregateReport | None = None
         self._proven: list[ProvenCheckpoint] = []
-        self._times: dict[int, int] = {}
         self._index_checked = False
         self._transcript: TranscriptCheck | None = None
         self._replay: ReplayReport | None = None
@@ -171,8 +146,8 @@ class _Audit:
         self._on_stage("reading the chain", 0, 1)
         self.facts = facts = await read_facts(self._chain, self._session_id)
         if self.inputs.second_node is not None:
-            other = await read_facts(self.inputs.second_node, self._session_id)
-            self._find(compare(facts, other))
+            self._find(await self._differences(self.inputs.second_node))
+            facts = self.facts
         self._find(check_facts(facts))
         self._find(check_tokens(facts))
         self._find(check_payment(facts))
@@ -180,6 +155,18 @@ class _Audit:
         if not facts.over:
             self._find([SessionActive("the session goes on", got="active")], Severity.NOTE)
         self._on_stage("reading the chain", 1, 1)
+
+    async def _differences(self, second_node: Chain) -> list[NodesDisagree]:
+        """What another node tells differently, also when both are asked again: one may lag."""
+        for attempt in range(2):
+            if attempt:
+                await asyncio.sleep(_LAG_SECONDS)
+                self.facts = await read_facts(self._chain, self._session_id)
+            other = await read_facts(second_node, self._session_id)
+            found = list(compare(self.facts, other))
+            if not found:
+                break
+        return found
 
     # Steps 4 and 5
 
@@ -304,73 +291,22 @@ class _Audit:
     # Step 9
 
     def report(self) -> AuditReport:
-        facts, policy = self.facts, self.inputs.policy
-        proven_numbers = {one.number for one in self._proven}
-        checkpoints = tuple(
-            CheckpointAudit(
-                item,
-                item.place.number in proven_numbers,
-                item.place.record.submitted_at if item.place.record else None,
-            )
-            for item in self._evidence
-        )
-        tokens = self._tokens()
-        assurance = self._assurance(tokens)
-        shown = Shown(
-            claimed=tokens.claimed,
-            proven=tokens.proven,
-            acknowledged=tokens.acknowledged,
-            assurance=assurance,
-            deltas=tuple(one.delta_state for one in checkpoints),
-            index_checked=self._index_checked,
-            settled=facts.over,
-        )
-        self._find(policy.broken_by(shown))
-        return AuditReport(
-            chain_id=self._chain.network.chain_id,
-            marketplace=self._chain.network.marketplace,
-            session=facts.session,
-            model_id=facts.model_id,
-            read_at=facts.head,
-            checkpoints=checkpoints,
-            whole_session=self._whole,
-            payment=payment_of(facts),
-            transcript=self._transcript,
-            replay=self._replay,
-            tokens=tokens,
-            assurance=assurance,
-            coverage=coverage_of(shown, self._transcript, self._replay),
-            findings=worst_first(self._findings),
-            policy=policy,
-            images=dict(policy.images),
-            made_at=int(time.time()),
-            seconds=time.monotonic() - self._started,
-        )
-
-    def _tokens(self) -> TokenTotals:
-        acknowledged = max(
-            (
-                item.proof.claim.tokens_after
-                for item in self._evidence
-                if item.proof is not None and item.proof.acknowledged_by is not None
+        """The conclusion."""
+        return conclude(
+            Gathered(
+                network=self._chain.network,
+                facts=self.facts,
+                evidence=self._evidence,
+                whole=self._whole,
+                proven=self._proven,
+                transcript=self._transcript,
+                replay=self._replay,
+                index_checked=self._index_checked,
+                findings=self._findings,
             ),
-            default=Tokens(0),
+            self.inputs.policy,
+            time.monotonic() - self._started,
         )
-        proven_numbers = {one.number for one in self._proven}
-        places = self.facts.places()
-        proven = sum(place.tokens for place in places if place.number in proven_numbers)
-        return TokenTotals(self.facts.claimed, Tokens(proven), acknowledged)
-
-    def _assurance(self, tokens: TokenTotals) -> Assurance | None:
-        if not tokens.proven:
-            return None
-        replayed = (
-            self._replay is not None
-            and self._replay.replayed
-            and self._transcript is not None
-            and self._transcript.matched >= tokens.claimed
-        )
-        return Assurance.REPLAYED if replayed else Assurance.ACCOUNTING
 
     def _find_evidence(self, item: CheckpointEvidence) -> None:
         number = item.place.number

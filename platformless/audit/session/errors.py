@@ -35,6 +35,7 @@ AuditProblem                 AUD-000
 ├── DeltaSealed              AUD-501   the delta is sealed: its text was not compared
 ├── PartsNotFetched          AUD-502   one proof for all checkpoints, theirs were not looked at
 ├── SessionActive            AUD-503   the session goes on: nothing is settled yet
+├── NothingToAggregate       AUD-505   a session without proofs has none to join
 ├── WatchStateBroken         AUD-504   the file in which a watch keeps its place is damaged
 └── PolicyBroken             AUD-600
     ├── AssuranceTooLow      AUD-601   less than the policy's minimum assurance
@@ -163,6 +164,10 @@ class PartsNotFetched(AuditProblem):
 
 class SessionActive(AuditProblem):
     code = "AUD-503"
+
+
+class NothingToAggregate(AuditProblem):
+    code = "AUD-505"
 
 
 class WatchStateBroken(AuditProblem):

@@ -26,7 +26,7 @@ from ...chain.node_registry import Host, NodeRegistry
 from ...chain.session import MarketplaceRules, ProofRecord, Session, SessionStatus
 from ...protocol.digests import ModelId
 from ...protocol.transcript import Tokens
-from ..evidence import CheckpointOnChain, places
+from ..places import CheckpointOnChain, places
 from .errors import NodesDisagree, OpeningDiffers, ProofOfAnotherHost, TokensNotAddUp, TooManyProofs
 
 MOST_CHECKPOINTS = 10_000

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ...protocol import index as indexes
 from ...protocol.digests import Address
 from ...protocol.errors import ProtocolError
-from ..evidence import CheckpointOnChain
+from ..places import CheckpointOnChain
 from .errors import IndexDiffers, IndexForeign, IndexStale
 
 MAX_INDEX_BYTES = 8 << 20

@@ -38,6 +38,7 @@ _MEANINGS = {
     "AUD-501": "Only the client's key opens this part of the conversation.",
     "AUD-502": "All checkpoints are proven together; the files of each were not looked at.",
     "AUD-503": "The session is not over: more may be billed.",
+    "AUD-505": "There is nothing that one proof could stand for.",
     "AUD-504": "The watch does not know any more where it stood.",
     "AUD-601": "Less was shown than the policy asks for.",
     "AUD-602": "The client was billed for tokens that nobody has proven.",

@@ -14,7 +14,9 @@ from ...chain.session import Session
 from ...protocol.assurance import Assurance, Component
 from ...protocol.digests import Address, ImageId, ModelId
 from ...protocol.transcript import Tokens
-from ..evidence import CheckpointEvidence, CheckpointOnChain
+from ..errors import KeyNeeded
+from ..evidence import CheckpointEvidence
+from ..places import CheckpointOnChain
 from ..verify import VerificationReport
 from .findings import Finding, Severity
 from .payments import Payment
@@ -71,7 +73,7 @@ class CheckpointAudit:
         """read, sealed or missing."""
         if self.evidence.delta is not None:
             return "read"
-        return "sealed" if _is_sealed(self.evidence) else "missing"
+        return "sealed" if isinstance(self.evidence.problem, KeyNeeded) else "missing"
 
     def to_json(self) -> dict[str, Any]:
         place, proof = self.place, self.evidence.proof
@@ -196,9 +198,3 @@ def _whole(report: AggregateReport | None) -> dict[str, Any] | None:
         "image_id": str(report.image_id),
         "zkvm": report.zkvm,
     }
-
-
-def _is_sealed(evidence: CheckpointEvidence) -> bool:
-    from ..errors import KeyNeeded
-
-    return isinstance(evidence.problem, KeyNeeded)

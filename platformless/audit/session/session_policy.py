@@ -157,7 +157,9 @@ class AuditPolicy:
         """
         try:
             fields = msgspec.convert(tomllib.loads(text), type=_PolicyFields)
-            images = {name: ImageId.from_hex(digits) for name, digits in fields.images.items()}
+            images: dict[str, ImageId] = {
+                name: ImageId.from_hex(digits) for name, digits in fields.images.items()
+            }
         except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as error:
             raise PolicyUnreadable("not an audit policy", got=str(error)) from error
         except ProtocolError as error:

@@ -25,8 +25,9 @@ from ...errors import PlatformlessError
 from ...protocol.digests import Address
 from ...retrying import Backoff
 from ..evidence import Downloads
-from .audit import AuditInputs, audit_session
+from .audit import audit_session
 from .errors import WatchStateBroken
+from .inputs import AuditInputs
 from .report import AuditReport
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ...errors import PlatformlessError
 from ...protocol.transcript import Tokens
 from ..errors import UnexpectedClaim
-from ..evidence import CheckpointEvidence, CheckpointOnChain, Trust, require_delta_digest
+from ..evidence import CheckpointEvidence, Trust, require_delta_digest
+from ..places import CheckpointOnChain
 from ..policy import ClaimPolicy, ExpectedTokens
 from .transcript_check import ProvenCheckpoint
 
