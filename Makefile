@@ -5,7 +5,7 @@ CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platf
 export PLATFORMLESS_CACHE := $(CACHE)
 export UV_CACHE_DIR ?= $(CACHE)/uv
 
-.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop services guest guest-update bench bench-sender bench-storage bench-node bench-pipeline vectors lock
+.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop services guest guest-update bench bench-sender bench-storage bench-node bench-pipeline bench-audit bench-replay vectors lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -72,6 +72,12 @@ bench-node: setup contracts ## measure the node against bare llama.cpp, and the 
 
 bench-pipeline: setup contracts ## measure the pipeline without proving: overhead, 10,000 jobs, a large ledger (5 minutes)
 	$(PYTHON) -m benchmarks.pipeline
+
+bench-audit: setup contracts prover ## measure audits of 1, 10 and 100 checkpoints (25 minutes the first time: 101 proofs)
+	$(PYTHON) -m benchmarks.audit
+
+bench-replay: setup ## measure the replay: speed, honest hosts, what it takes to catch the others
+	$(PYTHON) -m benchmarks.replay
 
 vectors: setup ## write the vectors that Python and Rust share
 	$(PYTHON) -m tests.vectors.make

@@ -21,6 +21,7 @@ from rich.table import Table
 from .errors import PlatformlessError
 from .files import write_atomically
 
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -109,6 +110,11 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         write_atomically(path, data, mode=mode)
     except OSError as error:
         raise BadInput(f"cannot write {path}", got=error.strerror or str(error)) from error
+
+
+def harmless(text: str) -> str:
+    """Text of a stranger that a terminal only prints: control characters do nothing."""
+    return "".join(c if c in "\n\t" or c.isprintable() else _REPLACEMENT for c in text)
 
 
 def facts() -> Table:

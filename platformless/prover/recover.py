@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import AsJson, BadInput, Output, guarded, read_file, write_file
+from ..console import AsJson, BadInput, Output, guarded, harmless, read_file, write_file
 from .chain_options import DEFAULT_NETWORK, ChainOptions, EnvFile, NetworkName, RpcUrls
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "RECOVERY_PRIVATE_KEY"
 _KEY_BYTES = 32
 _INCOMPLETE = 1
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def recover(
@@ -85,7 +84,7 @@ def show(output: Output, found: RecoveredSession) -> None:
     """The conversation, then what is known of each checkpoint."""
     for message in found.conversation:
         output.console.print(f"[bold]{message.role}[/]")
-        output.console.print(_harmless(message.content), markup=False, emoji=False)
+        output.console.print(harmless(message.content), markup=False, emoji=False)
         output.line("")
     for item in found.checkpoints:
         place = item.place
@@ -103,11 +102,6 @@ def show(output: Output, found: RecoveredSession) -> None:
             f"[red]incomplete[/]: the contract counts {found.session.tokens_proven:,} tokens, "
             f"{counted:,} were shown"
         )
-
-
-def _harmless(text: str) -> str:
-    """Text of a host that a terminal only prints: control characters do nothing."""
-    return "".join(c if c in "\n\t" or c.isprintable() else _REPLACEMENT for c in text)
 
 
 def read_key(key_file: Path | None) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from platformless.audit.session.audit import AuditInputs
+from platformless.audit.session.inputs import AuditInputs
 
 from .scene import Scene
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from platformless.audit.session.audit import AuditInputs
+from platformless.audit.session.inputs import AuditInputs
 from platformless.protocol import delta as deltas
 from platformless.protocol.delta import Message
 from platformless.protocol.sealing import seal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from platformless.audit.session.audit import AuditInputs
+from platformless.audit.session.inputs import AuditInputs
 
 from .attack import attack
 from .scene import Scene

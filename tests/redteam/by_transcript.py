@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from platformless.audit.session.audit import AuditInputs
+from platformless.audit.session.inputs import AuditInputs
 from platformless.protocol.digests import Salt
 from platformless.protocol.header import SessionHeader
 from platformless.protocol.transcript import Kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from platformless.audit.session.audit import AuditInputs
+from platformless.audit.session.inputs import AuditInputs
 from platformless.audit.session.report import AuditReport
 from platformless.chain.connection import Chain
 from tests.chain.faulty import FaultyNode

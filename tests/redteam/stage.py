@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from platformless.audit.session.audit import AuditInputs, audit_session
+from platformless.audit.session.audit import audit_session
+from platformless.audit.session.inputs import AuditInputs
 from platformless.audit.session.report import AuditReport
 from platformless.chain.connection import Chain
 from platformless.chain.money import Price

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from platformless.audit.session.audit import AuditInputs
 from platformless.audit.session.findings import Severity
+from platformless.audit.session.inputs import AuditInputs
 from platformless.audit.session.session_policy import AuditPolicy
 from platformless.protocol.assurance import Assurance
 from platformless.protocol.transcript import Kind, Tokens
+from tests.data.make_aggregate import BUNDLE as AGGREGATE
 
 from .stage import Stage
 
@@ -92,3 +93,19 @@ async def test_a_client_is_not_told_of_the_end(stage: Stage) -> None:
     assert report.accepted, report.findings
     assert report.transcript is not None
     assert report.transcript.matched == report.tokens.claimed
+
+
+async def test_one_proof_stands_for_all_checkpoints(stage: Stage) -> None:
+    """Also when storage has lost the bundles."""
+    await stage.open()
+    await stage.submit(0, proof_cid="")
+    await stage.submit(1, proof_cid="")
+    whole = AGGREGATE.read_bytes()
+    inputs = AuditInputs(whole_session=whole, transcript=stage.transcript)
+    report = await stage.audit(inputs)
+    assert report.accepted, report.findings
+    assert report.whole_session is not None
+    assert [one.proven for one in report.checkpoints] == [True, True]
+    assert report.transcript is not None
+    assert report.transcript.matched == report.tokens.claimed == report.tokens.proven
+    assert "AUD-502" in {one.code for one in report.findings}

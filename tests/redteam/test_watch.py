@@ -75,7 +75,7 @@ async def test_a_session_is_audited_when_it_is_over_and_once(stage: Stage) -> No
     (result,) = notebook.told
     assert result.report is not None
     assert result.report.accepted, result.report.findings
-    assert notebook.kept[-1].waiting == ()
+    assert not notebook.kept[-1].waiting
     await watched(stage, notebook, notebook.kept[-1])
     assert len(notebook.told) == 1
     line = result.to_json()

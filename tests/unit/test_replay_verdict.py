@@ -39,7 +39,7 @@ SETTINGS = EngineRecord(
     kv_type="f16",
     flash_attention=True,
 )
-GREEDY, DRAWN = SamplerClass.GREEDY, SamplerClass.DRAWN
+GREEDY, NARROW = SamplerClass.GREEDY, SamplerClass.NARROW
 CALIBRATION = Calibration(
     format="replay-calibration/1",
     model="made up",
@@ -47,7 +47,7 @@ CALIBRATION = Calibration(
     cap=1.0,
     edges=[0.1, 0.5, 1.0],
     limit_factor=3.0,
-    tokens_for_a_verdict=50,
+    tokens_for_a_verdict=80,
     classes={
         which: [
             SetupCounts(setup="one", counts=[9800, 190, 10, 0], largest=0.3),
@@ -66,7 +66,7 @@ def test_honest_margins_are_consistent() -> None:
     rng = random.Random(1)
     for _ in range(200):
         margins = honest_margins(300, rng)
-        verdict = judge_statistical(margins, [DRAWN] * 300, CALIBRATION)
+        verdict = judge_statistical(margins, [NARROW] * 300, CALIBRATION)
         assert verdict.outcome is Outcome.CONSISTENT
 
 
@@ -121,22 +121,31 @@ def test_the_bound_holds_for_what_it_was_calibrated_on() -> None:
     """No more honest transcripts fall under a level than the level says."""
     rng = random.Random(2)
     found = [
-        bound_of_mean(CALIBRATION, {DRAWN: 100}, sum(honest_margins(100, rng))).p_value
+        bound_of_mean(CALIBRATION, {NARROW: 100}, sum(honest_margins(100, rng))).p_value
         for _ in range(1000)
     ]
     for level in (0.5, 0.1, 0.01):
         assert sum(one <= level for one in found) <= level * len(found)
 
 
-def test_classes_go_by_the_temperature() -> None:
-    assert SamplerClass.of(Sampler()) is GREEDY
-    assert SamplerClass.of(Sampler(temperature=0.7)) is DRAWN
+@pytest.mark.parametrize(
+    ("sampler", "which"),
+    [
+        (Sampler(), GREEDY),
+        (Sampler(temperature=0.8, top_k=40), NARROW),
+        (Sampler(temperature=0.7, min_p=0.05), NARROW),
+        (Sampler(temperature=0.7), SamplerClass.WIDE),
+        (Sampler(temperature=1.2, top_k=40), SamplerClass.WIDE),
+    ],
+)
+def test_classes_go_by_how_many_candidates_there_are(sampler: Sampler, which: SamplerClass) -> None:
+    assert SamplerClass.of(sampler) is which
 
 
 def test_the_released_calibration_is_whole() -> None:
     calibration = released_calibration()
     for which in SamplerClass:
-        assert calibration.tokens(which) > 3000
+        assert calibration.tokens(which) > 2000
         for setup in calibration.classes[which]:
             assert len(setup.counts) == len(calibration.edges) + 1
     assert calibration.edges == sorted(calibration.edges)

@@ -95,8 +95,8 @@ def audit(
     """
 
     def run(output: Output) -> None:
-        from ...audit.session.audit import AuditInputs, audit_session
-        from ...audit.session.html import render_html
+        from ...audit.session.audit import audit_session
+        from ...audit.session.inputs import AuditInputs
         from ...chain.connection import Chain
         from ...protocol.exported import ExportedTranscript
         from .progress import AuditProgress
@@ -151,6 +151,8 @@ def audit(
 
         report = asyncio.run(auditing())
         if html is not None:
+            from ...audit.session.html import render_html
+
             write_file(html, render_html(report).encode())
         if as_json:
             output.json(report.outcome, audit=report.to_json())

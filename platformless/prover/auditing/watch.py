@@ -64,7 +64,7 @@ def watch(
     """Follow new sessions of a host, audit each when it is over, append a JSON line for each."""
 
     def run(_output: Output) -> None:
-        from ...audit.session.audit import AuditInputs
+        from ...audit.session.inputs import AuditInputs
         from ...audit.session.watching import HostWatch, WatchSettings
 
         address = Address.from_hex(host)
