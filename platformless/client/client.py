@@ -27,7 +27,7 @@ from .connection import ConnectionLimits
 from .errors import NoHost, NotYourSession, SavedStateBroken
 from .hosts import HostDirectory, HostOffer
 from .opening import open_on_chain
-from .saved import SavedSession
+from .saved import SavedSession, saved_path
 from .session import ClientSession
 from .verifying import Agreed, VerifiedTranscript
 from .wallet import Wallet
@@ -145,7 +145,7 @@ class Client(AsyncClosing):
             SavedStateBroken: when it was saved for another session.
             NoHost, HostKeyForeign, HostUnreachable, UnknownSession, RpcError
         """
-        path = self._folder() / f"session-{session_id}.json"
+        path = saved_path(self._folder(), session_id)
         if saved is None and path.exists():
             saved = SavedSession.decode(path.read_bytes())
         agreed = await self._agreed(session_id)

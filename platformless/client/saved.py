@@ -7,6 +7,7 @@ is in it. On reading, the state is computed again from the entries.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -24,6 +25,11 @@ from .turns import Exchange
 from .verifying import Agreed, VerifiedTranscript
 
 _FORMAT: Literal["client-session/1"] = "client-session/1"
+
+
+def saved_path(folder: Path, session_id: int) -> Path:
+    """Where a client with this folder keeps a session; an auditor takes the file as it is."""
+    return folder / f"session-{session_id}.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,7 @@ from .errors import (
     ConnectionProblem,
     HostDistrusted,
     HostLied,
+    HostRefused,
     HostUnproven,
     NotConnected,
     RequestInvalid,
@@ -193,14 +195,20 @@ class ClientSession(AsyncClosing):
         return self._answer
 
     async def end(self) -> Ended:
-        """Tells the host that the session is over, and disconnects. The host claims what it has
-        delivered, and settles on chain.
+        """Signs the end of the transcript, tells the host that the session is over, and
+        disconnects. The host claims what it has delivered, and settles on chain.
 
         Raises:
             NotConnected, AnswerUnderWay, HostRefused, HostTooSlow, ConnectionLost
             TokensMiscounted: when the host counts other tokens than are verified.
         """
-        ended = await self._idle().end()
+        channel = self._idle()
+        signed = self._saved.transcript.acknowledged_end()
+        if signed is not None:
+            # A host of before may know no such state; that does not keep the session from ending.
+            with contextlib.suppress(HostRefused):
+                await channel.acknowledge(signed)
+        ended = await channel.end()
         await self.close()
         if ended.tokens != self.tokens and not self._saved.transcript.unsettled:
             lie = TokensMiscounted(

@@ -108,16 +108,19 @@ class VerifiedTranscript:
         over what ends with a question."""
         if self.state is None or self.state.last_kind is not Kind.COMPLETION:
             return ()
+        return tuple(self._acknowledged(state) for state in (*self.parts, self.state))
+
+    def acknowledged_end(self) -> Acknowledged | None:
+        """What the client may sign when it ends the session: what is verified, and its end, with
+        which the host closes the transcript. None where `acknowledged` is nothing."""
+        if self.state is None or self.header is None or self.state.last_kind is not Kind.COMPLETION:
+            return None
+        return self._acknowledged(self.state.append(self.header, Entry(Kind.END)))
+
+    def _acknowledged(self, state: State) -> Acknowledged:
         agreed = self.agreed
-        return tuple(
-            Acknowledged(
-                agreed.chain_id,
-                agreed.marketplace,
-                agreed.session_id,
-                state.tokens,
-                state.digest,
-            )
-            for state in (*self.parts, self.state)
+        return Acknowledged(
+            agreed.chain_id, agreed.marketplace, agreed.session_id, state.tokens, state.digest
         )
 
     def greeted(

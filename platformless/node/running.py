@@ -221,15 +221,19 @@ def session_rules(settings: NodeSettings) -> SessionRules:
 
 def engine_settings(settings: NodeSettings) -> EngineSettings:
     """How the model is run. Layers go to a GPU only where llama.cpp was built for one."""
-    layers = settings.gpu_layers if offloads_to_gpu() else 0
-    if settings.gpu_layers and not layers:
+    exact = settings.engine_exact_replay
+    layers = settings.gpu_layers if offloads_to_gpu() and not exact else 0
+    if exact:
+        log.info("ENGINE_EXACT_REPLAY: flash attention, one thread, no layers on a GPU")
+    elif settings.gpu_layers and not layers:
         log.info("this build of llama.cpp uses no GPU: GPU_LAYERS is passed over")
     return EngineSettings(
         model_path=settings.model_path,
         gpu_layers=layers,
         sequences=settings.engine_sequences,
         context_tokens=settings.context_tokens,
-        threads=settings.engine_threads,
+        threads=1 if exact else settings.engine_threads,
+        flash_attention=exact,
     )
 
 

@@ -92,6 +92,7 @@ async def test_an_answer_is_streamed_verified_and_acknowledged(place: Place) -> 
         assert session.tokens_left == 994
         ended = await session.end()
         assert (ended.tokens, ended.unclaimed) == (6, 1)
+    assert place.host.acknowledged == [3, 6, 6]  # and the end of the transcript
     first, second = place.host.asked
     assert (first.client_seed, second.client_seed) == (CLIENT_PART.value.hex(), None)
     assert (first.transcript_from, second.transcript_from) == (0, 2)

@@ -20,7 +20,9 @@ from ...chain.devchain import DevChain, start_dev_chain
 from ...chain.marketplace import Marketplace
 from ...chain.session import SessionStatus
 from ...client import Client, ClientSession, ClientSettings
+from ...client.saved import saved_path
 from ...client.wallet import Wallet
+from ...engine.model import packaged_model
 from ...files import write_atomically
 from ...prover.ledger.job_values import settlement_job
 from ...prover.ledger.ledger import Ledger
@@ -45,6 +47,7 @@ _DEPOSIT_USDC = "0.5"
 _SETTINGS = {
     **dict.fromkeys(("BROKER_URL", "S5_PORTAL_URL", "LEDGER_URL", "LEDGER_KEY", "MODEL_PATH"), ""),
     "API_HOST": "127.0.0.1",
+    "ENGINE_EXACT_REPLAY": "true",
     "DISCONNECT_GRACE_SECONDS": "1",
     "SETTLE_IDLE_SECONDS": "5",
     "CONFIRMATIONS": "2",
@@ -143,13 +146,17 @@ async def _prove(
             expected=f"a completed session of {session.tokens} tokens",
             got=f"{on_chain.status.name.lower()}, {on_chain.tokens_proven} tokens",
         )
-    display.step("Anyone checks: prove-session, from the chain and the portal alone")
-    recovery = await _checked(dev_chain, facts["portals"], folder, session.id)
-    for checkpoint in recovery["checkpoints"]:
-        display.say(
-            f"checkpoint {checkpoint['checkpoint']}, tokens {checkpoint['tokens']}: proof accepted,"
-            " bound to the delta and to the chain"
-        )
+    display.step(
+        "An audit: prove-session, from chain, portal, the client's transcript and the model"
+    )
+    audit = await _audited(dev_chain, facts["portals"], folder, session.id)
+    for row in audit["coverage"]:
+        display.say(f"{row['component']}: {row['coverage']}")
+    replay = audit["replay"]
+    display.say(
+        f"replayed {replay['completion_tokens']} tokens ({replay['mode']}): "
+        f"{replay['verdict']['mismatches']} are not the model's"
+    )
     return DemoReport(
         session_id=session.id,
         tokens=session.tokens,
@@ -159,16 +166,16 @@ async def _prove(
         deposit=str(on_chain.deposit),
         host_earned=str(on_chain.paid_to_host),
         client_refunded=str(on_chain.refunded),
-        verified=all(one["proven"] and one["recovered"] for one in recovery["checkpoints"]),
-        assurance="accounting",
+        verified=all(one["proven"] for one in audit["checkpoints"]),
+        assurance=audit["assurance"],
         total_seconds=time.monotonic() - began,
     )
 
 
-async def _checked(
+async def _audited(
     dev_chain: DevChain, portal_url: str, folder: Path, session_id: int
 ) -> dict[str, Any]:
-    """What `prove-session recover` says, with the client's key for the sealed deltas.
+    """What `prove-session audit` says, with all that the client has and the model.
 
     Raises:
         DemoFailed: when it rejects anything.
@@ -181,9 +188,12 @@ async def _checked(
     key = Wallet(bytes(dev_chain.accounts["client"].key)).encryption_key
     write_atomically(key_file, key.hex().encode(), mode=0o600)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "platformless.prover", "recover", str(session_id)),
-        *("--portal", portal_url, "--env-file", str(env_file)),
-        *("--key-file", str(key_file), "--json"),
+        *(sys.executable, "-m", "platformless.prover", "audit", str(session_id)),
+        *("--portal", portal_url, "--env-file", str(env_file), "--key-file", str(key_file)),
+        *("--transcript", str(saved_path(folder / "client", session_id))),
+        *("--model", str(packaged_model()), "--minimum-assurance", "replayed"),
+        *("--require-acknowledgement", "--require-settled", "--deltas", "read"),
+        *("--require-index", "--ask-private-hosts", "--json"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -194,5 +204,5 @@ async def _checked(
             expected="exit status 0",
             got=f"{process.returncode}: {(out or errors).decode()[-2000:]}",
         )
-    document: dict[str, Any] = json.loads(out)["recovery"]
+    document: dict[str, Any] = json.loads(out)["audit"]
     return document

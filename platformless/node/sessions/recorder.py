@@ -71,7 +71,8 @@ class Recorder:
         self._answer: OpenAnswer | None = None
         self._lock = asyncio.Lock()
         self._states: dict[StateDigest, Tokens] = {}
-        """Where completions ended: what a client may acknowledge."""
+        """Where completions ended, and what the end of the session there would be: what a client
+        may acknowledge. The last checkpoint's claim ends with that end."""
         self._started = bool(entries)
 
     @classmethod
@@ -326,7 +327,8 @@ class Recorder:
 
     def _note(self, entry: Entry, state: State) -> None:
         if entry.kind is Kind.COMPLETION:
-            self._states[state.digest] = state.tokens
+            ended = state.append(self._start.header, Entry(Kind.END))
+            self._states |= {state.digest: state.tokens, ended.digest: state.tokens}
 
     def _took(self, meter: Meter, checkpoint: KeptCheckpoint | None) -> None:
         self._meter = meter
