@@ -68,7 +68,7 @@ build_guest() {
         CARGO_TARGET_DIR=$WORK/target CARGO_ENCODED_RUSTFLAGS=$(encoded -Cpasses=lower-atomic \
             -Clink-arg=--fatal-warnings -Cpanic=abort "${REMAP[@]}") \
             cargo build -q --release --locked -Z build-std=core -Z build-std-features=compiler-builtins-mem \
-            --target riscv32im-risc0-zkvm-elf -p "$program" "$@")
+            --target riscv32im-risc0-zkvm-elf -p "$program" "$@") || return
     "$WORK/target-tools/release/pack" "$WORK/target/riscv32im-risc0-zkvm-elf/release/$program" "$out"
 }
 
@@ -83,10 +83,11 @@ build_verifier() {
 say "building the guests"
 session=$(build_guest session "$WORK/session.bin")
 weak=$(build_guest session "$WORK/session-weak.bin" --features weak)
+aggregate=$(build_guest aggregate "$WORK/aggregate.bin")
 say "building the verifier"
 build_verifier
 
-printf '{\n  "session": "%s"\n}\n' "$session" >"$WORK/image-ids.json"
+printf '{\n  "aggregate": "%s",\n  "session": "%s"\n}\n' "$aggregate" "$session" >"$WORK/image-ids.json"
 sha256sum <"$WORK/verifier.wasm" | cut -d' ' -f1 >"$WORK/verifier.wasm.sha256"
 
 differs=0
@@ -105,8 +106,9 @@ settle() {
 mkdir -p "$ROOT/guest/elf"
 settle image-ids.json "$RELEASE"
 settle session.bin "$ROOT/guest/elf"
+settle aggregate.bin "$ROOT/guest/elf"
 settle session-weak.bin "$ROOT/tests/data"
 settle verifier.wasm "$RELEASE"
 settle verifier.wasm.sha256 "$RELEASE"
-say "session $session, test guest session-weak $weak"
+say "session $session, aggregate $aggregate, test guest session-weak $weak"
 [ $differs = 0 ] || fail "what was built is not what is committed (make guest-update writes it)"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..protocol.acknowledgement import AcknowledgementSignature, signer
+from ..protocol.acknowledgement import Acknowledged, AcknowledgementSignature
+from ..protocol.aggregate import AggregateClaim
 from ..protocol.claim import SessionClaim
 from ..protocol.digests import Address, ModelId
 from ..protocol.errors import SignatureFormatError
@@ -20,11 +21,14 @@ from .errors import (
     UnexpectedClaim,
 )
 
+Claim = SessionClaim | AggregateClaim
+"""Both say which session they are of, and where they begin and end."""
+
 
 class ClaimPolicy(Protocol):
-    """A rule about a claim."""
+    """A rule about a claim, of one checkpoint or of a whole session."""
 
-    def verify(self, claim: SessionClaim) -> None:
+    def verify(self, claim: Claim) -> None:
         """Raises UnexpectedClaim when the claim breaks the rule."""
 
 
@@ -32,7 +36,7 @@ class ClaimPolicy(Protocol):
 class ExpectedChain:
     chain_id: int
 
-    def verify(self, claim: SessionClaim) -> None:
+    def verify(self, claim: Claim) -> None:
         _same("chain", self.chain_id, claim.terms.chain_id)
 
 
@@ -40,7 +44,7 @@ class ExpectedChain:
 class ExpectedMarketplace:
     marketplace: Address
 
-    def verify(self, claim: SessionClaim) -> None:
+    def verify(self, claim: Claim) -> None:
         _same("marketplace", self.marketplace, claim.terms.marketplace)
 
 
@@ -48,7 +52,7 @@ class ExpectedMarketplace:
 class ExpectedSession:
     session_id: int
 
-    def verify(self, claim: SessionClaim) -> None:
+    def verify(self, claim: Claim) -> None:
         _same("session", self.session_id, claim.terms.session_id)
 
 
@@ -56,7 +60,7 @@ class ExpectedSession:
 class ExpectedHost:
     host: Address
 
-    def verify(self, claim: SessionClaim) -> None:
+    def verify(self, claim: Claim) -> None:
         _same("host", self.host, claim.terms.host)
 
 
@@ -64,18 +68,18 @@ class ExpectedHost:
 class ExpectedClient:
     client: Address
 
-    def verify(self, claim: SessionClaim) -> None:
+    def verify(self, claim: Claim) -> None:
         _same("client", self.client, claim.terms.client)
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedTokens:
-    """Completion tokens before and after the checkpoint."""
+    """Completion tokens before and after."""
 
     before: Tokens
     after: Tokens
 
-    def verify(self, claim: SessionClaim) -> None:
+    def verify(self, claim: Claim) -> None:
         _same(
             "token range",
             f"{self.before}:{self.after}",
@@ -87,7 +91,7 @@ class ExpectedTokens:
 class ExpectedModel:
     model_id: ModelId
 
-    def verify(self, claim: SessionClaim) -> None:
+    def verify(self, claim: Claim) -> None:
         _same("model id", self.model_id, claim.terms.model_id)
 
 
@@ -97,30 +101,32 @@ class ExpectedPrice:
 
     price: int
 
-    def verify(self, claim: SessionClaim) -> None:
+    def verify(self, claim: Claim) -> None:
         _same("price", self.price, claim.terms.price)
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedCheckpoint:
-    """Number within the session, from 0."""
+    """Number within the session, from 0. A claim of several checkpoints is not this one."""
 
     number: int
 
-    def verify(self, claim: SessionClaim) -> None:
-        _same("checkpoint number", self.number, claim.checkpoint)
+    def verify(self, claim: Claim) -> None:
+        first, last = _checkpoints(claim)
+        _same("checkpoint number", self.number, first)
+        _same("last checkpoint number", self.number, last)
 
 
 @dataclass(frozen=True, slots=True)
 class Follows:
     """The claim joins the one before it: same header, next number, same state and count."""
 
-    previous: SessionClaim
+    previous: Claim
 
-    def verify(self, claim: SessionClaim) -> None:
+    def verify(self, claim: Claim) -> None:
         previous = self.previous
         _same("session header", previous.header_digest, claim.header_digest)
-        _same("checkpoint number", previous.checkpoint + 1, claim.checkpoint)
+        _same("checkpoint number", _checkpoints(previous)[1] + 1, _checkpoints(claim)[0])
         _same("state before", previous.state_after, claim.state_before)
         _same("tokens before", previous.tokens_after, claim.tokens_before)
 
@@ -131,9 +137,7 @@ class Acknowledgement:
 
     required: bool = False
 
-    def verify(
-        self, claim: SessionClaim, signature: AcknowledgementSignature | None
-    ) -> Address | None:
+    def verify(self, claim: Claim, signature: AcknowledgementSignature | None) -> Address | None:
         """The client that acknowledged the claim, or None when nobody did and nobody must.
 
         Raises:
@@ -148,7 +152,7 @@ class Acknowledgement:
                 )
             return None
         try:
-            signed_by = signer(claim, signature)
+            signed_by = _acknowledged(claim).signer(signature)
         except SignatureFormatError as error:
             raise AcknowledgementInvalid(error.message, got=error.got) from error
         if signed_by != claim.terms.client:
@@ -164,6 +168,25 @@ CHECKED_IF_PRESENT = Acknowledgement()
 
 RECEIPT_KINDS = ("composite", "succinct", "groth16")
 """Every kind of receipt that carries a proof."""
+
+
+def _checkpoints(claim: Claim) -> tuple[int, int]:
+    """Numbers of the first and the last checkpoint of a claim."""
+    if isinstance(claim, AggregateClaim):
+        return claim.first_checkpoint, claim.last_checkpoint
+    return claim.checkpoint, claim.checkpoint
+
+
+def _acknowledged(claim: Claim) -> Acknowledged:
+    """What a client signs that received everything up to where the claim ends."""
+    terms = claim.terms
+    return Acknowledged(
+        terms.chain_id,
+        terms.marketplace,
+        terms.session_id,
+        claim.tokens_after,
+        claim.state_after,
+    )
 
 
 def _same(what: str, expected: object, got: object) -> None:

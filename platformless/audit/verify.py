@@ -15,6 +15,7 @@ from ..protocol.bundle import Bundle
 from ..protocol.claim import SessionClaim
 from ..protocol.digests import Address, ImageId, ProofHash
 from ..protocol.errors import BundleFormatError, ClaimFormatError
+from ..protocol.terms import SessionTerms
 from .errors import (
     ForeignProofSystem,
     MalformedBundle,
@@ -28,10 +29,11 @@ from .errors import (
 )
 from .policy import CHECKED_IF_PRESENT, Acknowledgement, ClaimPolicy
 from .release import trusted_images
-from .sandbox import ReceiptKinds, Verifier, released_verifier
+from .sandbox import ReceiptKinds, Usage, Verifier, released_verifier
 
 ZKVM = "risc0-zkvm 3.0.6"
 CLAIM_KIND = "session"
+_CLAIMS = {"session": "a session claim", "aggregate": "an aggregate claim"}
 _KINDS = {
     "composite": ReceiptKinds.COMPOSITE,
     "succinct": ReceiptKinds.SUCCINCT,
@@ -59,11 +61,10 @@ class StepReport:
 
 
 @dataclass(frozen=True, slots=True)
-class VerificationReport:
-    """What an accepted bundle shows."""
+class AcceptedProof:
+    """What an accepted bundle shows, whatever its claim says."""
 
     proof_hash: ProofHash
-    claim: SessionClaim
     assurance: Assurance
     coverage: tuple[Component, ...]
     image_id: ImageId
@@ -75,11 +76,11 @@ class VerificationReport:
     fuel: int
     verifier_memory_bytes: int
 
-    def to_json(self) -> dict[str, Any]:
+    def with_claim(self, claim: dict[str, Any]) -> dict[str, Any]:
         """The report as JSON values; numbers that may pass 2^53 are strings."""
         return {
             "proof_hash": str(self.proof_hash),
-            "claim": claim_to_json(self.claim),
+            "claim": claim,
             "assurance": self.assurance.value,
             "coverage": {row.name: row.coverage.value for row in self.coverage},
             "image_id": str(self.image_id),
@@ -94,10 +95,29 @@ class VerificationReport:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class VerificationReport(AcceptedProof):
+    """What an accepted bundle of one checkpoint shows."""
+
+    claim: SessionClaim
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return self.with_claim(claim_to_json(self.claim))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedProof:
+    """A bundle that passed steps 1 to 4: a trusted guest published its journal."""
+
+    bundle: Bundle
+    usage: Usage
+
+
 def verify_bundle(
     data: bytes, policy: Policy | None = None, verifier: Verifier | None = None
 ) -> VerificationReport:
-    """Accepts the bytes of a bundle and reports what they show.
+    """Accepts the bytes of a checkpoint's bundle and reports what they show.
 
     Raises:
         Rejection: for the first step that fails.
@@ -106,18 +126,62 @@ def verify_bundle(
     policy = policy or Policy()
     verifier = verifier or released_verifier()
 
+    checked = check_proof(data, CLAIM_KIND, policy, verifier)
+    bundle = checked.bundle
+
+    # Step 5: the claim.
+    try:
+        claim = SessionClaim.decode(bundle.journal)
+    except ClaimFormatError as error:
+        raise MalformedClaim(error.message, expected=error.expected, got=error.got) from error
+
+    # Step 6: the claim against what the auditor expects.
+    for expectation in policy.expectations:
+        expectation.verify(claim)
+
+    # Step 7: the client's acknowledgement.
+    acknowledged_by = policy.acknowledgement.verify(claim, bundle.acknowledgement_signature)
+
+    return VerificationReport(
+        proof_hash=ProofHash.of(data),
+        assurance=Assurance.ACCOUNTING,
+        coverage=ACCOUNTING_COVERAGE,
+        image_id=bundle.image,
+        receipt_kind=bundle.receipt_kind,
+        zkvm=bundle.zkvm,
+        bundle_bytes=len(data),
+        acknowledged_by=acknowledged_by,
+        steps=steps_of(
+            bundle,
+            policy,
+            acknowledged_by,
+            claim=f"{claim.tokens:,} tokens in checkpoint {claim.checkpoint}",
+        ),
+        fuel=checked.usage.fuel,
+        verifier_memory_bytes=checked.usage.memory_bytes,
+        claim=claim,
+    )
+
+
+def check_proof(data: bytes, claim_kind: str, policy: Policy, verifier: Verifier) -> CheckedProof:
+    """Steps 1 to 4, the same for every kind of claim.
+
+    Raises:
+        Rejection: for the first step that fails.
+        VerifierError: when the check cannot run.
+    """
     # Step 1: the one encoding of a bundle, a claim kind we know, no more assurance than it has.
     try:
         bundle = Bundle.decode(data)
     except BundleFormatError as error:
         raise MalformedBundle(error.message, expected=error.expected, got=error.got) from error
-    if bundle.claim_kind != CLAIM_KIND:
+    if bundle.claim_kind != claim_kind:
         raise UnknownClaimKind(
-            "unknown kind of claim", expected=CLAIM_KIND, got=repr(bundle.claim_kind)
+            "unknown kind of claim", expected=claim_kind, got=repr(bundle.claim_kind)
         )
     if bundle.assurance != Assurance.ACCOUNTING.value:
         raise OverstatedAssurance(
-            "a session claim does not give this assurance",
+            f"{_CLAIMS[claim_kind]} does not give this assurance",
             expected=Assurance.ACCOUNTING.value,
             got=repr(bundle.assurance),
         )
@@ -156,47 +220,26 @@ def verify_bundle(
             expected=bundle.receipt_kind,
             got=error.got,
         ) from error
-
-    # Step 5: the claim.
-    try:
-        claim = SessionClaim.decode(bundle.journal)
-    except ClaimFormatError as error:
-        raise MalformedClaim(error.message, expected=error.expected, got=error.got) from error
-
-    # Step 6: the claim against what the auditor expects.
-    for expectation in policy.expectations:
-        expectation.verify(claim)
-
-    # Step 7: the client's acknowledgement.
-    acknowledged_by = policy.acknowledgement.verify(claim, bundle.acknowledgement_signature)
-
-    return VerificationReport(
-        proof_hash=ProofHash.of(data),
-        claim=claim,
-        assurance=Assurance.ACCOUNTING,
-        coverage=ACCOUNTING_COVERAGE,
-        image_id=bundle.image,
-        receipt_kind=bundle.receipt_kind,
-        zkvm=bundle.zkvm,
-        bundle_bytes=len(data),
-        acknowledged_by=acknowledged_by,
-        steps=_steps(bundle, claim, policy, acknowledged_by),
-        fuel=usage.fuel,
-        verifier_memory_bytes=usage.memory_bytes,
-    )
+    return CheckedProof(bundle, usage)
 
 
-def _steps(
-    bundle: Bundle, claim: SessionClaim, policy: Policy, acknowledged_by: Address | None
+def steps_of(
+    bundle: Bundle,
+    policy: Policy,
+    acknowledged_by: Address | None,
+    *,
+    claim: str,
+    parts: str = "",
 ) -> tuple[StepReport, ...]:
-    """The steps of an accepted bundle."""
+    """The steps of an accepted bundle. `claim` sums up its claim; `parts` tells whom else it
+    trusts."""
     expected = len(policy.expectations)
     shown = {
         Step.PARSE: f"{bundle.claim_kind} claim, bundle format {bundle.format}",
         Step.RECEIPT_KIND: f"{bundle.receipt_kind}, {bundle.zkvm}",
-        Step.IMAGE: f"trusted: {bundle.image}",
+        Step.IMAGE: f"trusted: {bundle.image}{parts}",
         Step.STARK: f"holds for this program and claim, {len(bundle.receipt):,} bytes",
-        Step.CLAIM: f"{claim.tokens:,} tokens in checkpoint {claim.checkpoint}",
+        Step.CLAIM: claim,
         Step.EXPECTATION: f"met: {expected}" if expected else "nothing was expected",
         Step.ACKNOWLEDGEMENT: f"signed by {acknowledged_by}"
         if acknowledged_by
@@ -207,17 +250,9 @@ def _steps(
 
 def claim_to_json(claim: SessionClaim) -> dict[str, Any]:
     """A claim as JSON values."""
-    terms = claim.terms
     return {
         "header_digest": str(claim.header_digest),
-        "chain_id": terms.chain_id,
-        "marketplace": str(terms.marketplace),
-        "session_id": str(terms.session_id),
-        "host": str(terms.host),
-        "client": str(terms.client),
-        "model_id": str(terms.model_id),
-        "weights_root": str(terms.weights_root),
-        "price": str(terms.price),
+        **terms_to_json(claim.terms),
         "checkpoint": claim.checkpoint,
         "tokens_before": claim.tokens_before,
         "tokens_after": claim.tokens_after,
@@ -226,4 +261,18 @@ def claim_to_json(claim: SessionClaim) -> dict[str, Any]:
         "state_after": str(claim.state_after),
         "delta_digest": str(claim.delta_digest),
         "trace_root": str(claim.trace_root),
+    }
+
+
+def terms_to_json(terms: SessionTerms) -> dict[str, Any]:
+    """The session's terms as JSON values."""
+    return {
+        "chain_id": terms.chain_id,
+        "marketplace": str(terms.marketplace),
+        "session_id": str(terms.session_id),
+        "host": str(terms.host),
+        "client": str(terms.client),
+        "model_id": str(terms.model_id),
+        "weights_root": str(terms.weights_root),
+        "price": str(terms.price),
     }

@@ -11,6 +11,7 @@ import typer
 
 from ..audit.policy import (
     Acknowledgement,
+    Claim,
     ClaimPolicy,
     ExpectedChain,
     ExpectedClient,
@@ -19,13 +20,17 @@ from ..audit.policy import (
     ExpectedSession,
     ExpectedTokens,
 )
-from ..audit.verify import Policy, claim_to_json, verify_bundle
+from ..audit.verify import Policy, claim_to_json
+from ..audit.whole_session import aggregate_to_json, verify_any
 from ..console import AsJson, BadInput, Output, guarded, read_file, write_file
+from ..protocol.aggregate import CLAIM_KIND as AGGREGATE
+from ..protocol.aggregate import AggregateClaim
 from ..protocol.bundle import Bundle
 from ..protocol.claim import SessionClaim
 from ..protocol.digests import Address
 from ..protocol.record import SessionRecord
 from ..protocol.transcript import Tokens
+from .auditing.aggregate import aggregate
 from .auditing.audit import audit
 from .auditing.watch import watch
 from .binary import find_prover
@@ -159,7 +164,7 @@ def verify(
         policy = Policy(
             expectations=rules, acknowledgement=Acknowledgement(require_acknowledgement)
         )
-        report = verify_bundle(read_file(bundle), policy)
+        report = verify_any(read_file(bundle), policy)
         if as_json:
             output.json("accepted", verification=report.to_json())
         else:
@@ -174,7 +179,11 @@ def inspect(bundle: BundleFile, as_json: AsJson = False) -> None:
 
     def run(output: Output) -> None:
         decoded = Bundle.decode(read_file(bundle))
-        claim = SessionClaim.decode(decoded.journal)
+        claim = (
+            AggregateClaim.decode(decoded.journal)
+            if decoded.claim_kind == AGGREGATE
+            else SessionClaim.decode(decoded.journal)
+        )
         described: dict[str, Any] = {
             "format": decoded.format,
             "claim_kind": decoded.claim_kind,
@@ -188,7 +197,7 @@ def inspect(bundle: BundleFile, as_json: AsJson = False) -> None:
             "proof_hash": str(decoded.proof_hash),
         }
         if as_json:
-            output.json("inspected", bundle=described, claim=claim_to_json(claim))
+            output.json("inspected", bundle=described, claim=_claim_json(claim))
             return
         for name, value in described.items():
             output.line(f"{name.replace('_', ' ')}: {value}")
@@ -201,6 +210,7 @@ def inspect(bundle: BundleFile, as_json: AsJson = False) -> None:
 
 app.command()(recover)
 app.command()(audit)
+app.command()(aggregate)
 app.command()(watch)
 
 
@@ -222,6 +232,12 @@ def _with_prover(use: Callable[[StarkProver], Coroutine[Any, Any, _Report]]) -> 
 
 def _guarded(command: str, as_json: bool, run: Callable[[Output], None]) -> None:
     guarded(_PROGRAM, command, as_json, run)
+
+
+def _claim_json(claim: Claim) -> dict[str, Any]:
+    if isinstance(claim, AggregateClaim):
+        return aggregate_to_json(claim)
+    return claim_to_json(claim)
 
 
 def _bytes(gib: float) -> int:

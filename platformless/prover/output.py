@@ -6,13 +6,20 @@ from typing import Any
 
 from rich.table import Table
 
-from ..audit.verify import VerificationReport
+from ..audit.policy import Claim
+from ..audit.verify import AcceptedProof, VerificationReport
+from ..audit.whole_session import AggregateReport
 from ..console import Output, facts
+from ..protocol.aggregate import AggregateClaim
 from ..protocol.assurance import Component, Coverage
-from ..protocol.claim import SessionClaim
 from .proof import EstimateReport, ProofReport
 
-_COLOURS = {Coverage.PROVEN: "green", Coverage.SAMPLED: "yellow", Coverage.NOT_COVERED: "dim"}
+_COLOURS = {
+    Coverage.PROVEN: "green",
+    Coverage.CHECKED: "cyan",
+    Coverage.SAMPLED: "yellow",
+    Coverage.NOT_COVERED: "dim",
+}
 
 
 def show_estimate(output: Output, report: EstimateReport) -> None:
@@ -31,7 +38,7 @@ def show_estimate(output: Output, report: EstimateReport) -> None:
     output.console.print(table)
 
 
-def show_claim(output: Output, claim: SessionClaim) -> None:
+def show_claim(output: Output, claim: Claim) -> None:
     terms = claim.terms
     table = facts()
     table.add_row("session", f"{terms.session_id} on chain {terms.chain_id}")
@@ -41,15 +48,24 @@ def show_claim(output: Output, claim: SessionClaim) -> None:
     table.add_row("model id", str(terms.model_id))
     table.add_row("weights root", _or_none(terms.weights_root))
     table.add_row("price", f"{terms.price} per 1,000 tokens, in base units of the payment token")
-    table.add_row("checkpoint", str(claim.checkpoint))
+    if isinstance(claim, AggregateClaim):
+        table.add_row(
+            "checkpoints",
+            f"{claim.first_checkpoint} to {claim.last_checkpoint} ({len(claim.parts):,})",
+        )
+    else:
+        table.add_row("checkpoint", str(claim.checkpoint))
     table.add_row(
         "tokens", f"{claim.tokens:,} billed ({claim.tokens_before:,} to {claim.tokens_after:,})"
     )
     table.add_row("header digest", str(claim.header_digest))
     table.add_row("state before", str(claim.state_before))
     table.add_row("state after", str(claim.state_after))
-    table.add_row("delta digest", _or_none(claim.delta_digest))
-    table.add_row("trace root", _or_none(claim.trace_root))
+    if isinstance(claim, AggregateClaim):
+        table.add_row("guest of the parts", str(claim.part_image))
+    else:
+        table.add_row("delta digest", _or_none(claim.delta_digest))
+        table.add_row("trace root", _or_none(claim.trace_root))
     output.console.print(table)
 
 
@@ -57,7 +73,7 @@ def _or_none(digest: Any) -> str:
     return "none" if digest.is_zero else str(digest)
 
 
-def show_verification(output: Output, report: VerificationReport) -> None:
+def show_verification(output: Output, report: VerificationReport | AggregateReport) -> None:
     show_claim(output, report.claim)
     output.line("")
     steps = Table(show_header=False, box=None)
@@ -73,7 +89,7 @@ def show_verification(output: Output, report: VerificationReport) -> None:
     show_acceptance(output, report)
 
 
-def show_acceptance(output: Output, report: VerificationReport) -> None:
+def show_acceptance(output: Output, report: AcceptedProof) -> None:
     output.line(
         f"proof {report.proof_hash}, {report.receipt_kind} receipt, {report.bundle_bytes:,} bytes"
     )

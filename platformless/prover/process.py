@@ -13,6 +13,7 @@ import contextlib
 import os
 import signal
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,16 +72,24 @@ class StarkProver(AsyncClosing):
         *,
         image: str = "session",
         program_path: Path | None = None,
+        assumptions: Sequence[Path] = (),
+        assumed: Sequence[bytes] = (),
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
         deadline_seconds: float = 120,
     ) -> Execution:
         """Runs the guest without proving.
 
+        Args:
+            assumptions: files with the receipts of the claims on which the guest rests.
+            assumed: digests of claims that are taken as proven without a receipt.
+
         Raises:
             ProverRefused: when the guest refuses the witness (STP-011), among others.
             ProverCrashed, DeadlineExceeded.
         """
-        fields = _job(witness, image, program_path, memory_bytes)
+        fields = _job(witness, image, program_path, memory_bytes, assumptions)
+        if assumed:
+            fields["assumed"] = [claim.hex() for claim in assumed]
         return await self._request("execute", fields, Execution, deadline_seconds, None)
 
     async def prove(
@@ -89,6 +98,7 @@ class StarkProver(AsyncClosing):
         *,
         image: str = "session",
         program_path: Path | None = None,
+        assumptions: Sequence[Path] = (),
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
         receipt: str = "composite",
         deadline_seconds: float = 3600,
@@ -96,12 +106,17 @@ class StarkProver(AsyncClosing):
     ) -> Proof:
         """Builds a proof. `on_progress` is called from the event loop and must not block.
 
+        Args:
+            assumptions: files with the receipts of the claims on which the guest rests. They go
+                into a composite receipt; a succinct one resolves them.
+
         Raises:
             ProverRefused: when the guest or the prover refuses.
             ProofCancelled: when `cancel` was called.
             ProverCrashed, DeadlineExceeded: after which the process is started anew.
         """
-        fields = {**_job(witness, image, program_path, memory_bytes), "receipt": receipt}
+        job = _job(witness, image, program_path, memory_bytes, assumptions)
+        fields = {**job, "receipt": receipt}
         return await self._request("prove", fields, Proof, deadline_seconds, on_progress)
 
     async def cancel(self) -> None:
@@ -227,7 +242,11 @@ class StarkProver(AsyncClosing):
 
 
 def _job(
-    witness: bytes, image: str, program_path: Path | None, memory_bytes: int
+    witness: bytes,
+    image: str,
+    program_path: Path | None,
+    memory_bytes: int,
+    assumptions: Sequence[Path],
 ) -> dict[str, Any]:
     job: dict[str, Any] = {
         "image": image,
@@ -236,6 +255,8 @@ def _job(
     }
     if program_path is not None:
         job["program_path"] = str(program_path)
+    if assumptions:
+        job["assumptions"] = [str(path) for path in assumptions]
     return job
 
 

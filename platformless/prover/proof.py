@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..audit.policy import CHECKED_IF_PRESENT
+from ..audit.policy import CHECKED_IF_PRESENT, Claim
 from ..audit.release import trusted_images
 from ..audit.verify import CLAIM_KIND, ZKVM, VerificationReport, verify_bundle
 from ..protocol.acknowledgement import AcknowledgementSignature
@@ -64,20 +64,26 @@ class ProofReport:
     verification: VerificationReport
 
     def to_json(self) -> dict[str, Any]:
-        proof = self.proof
         return {
             "proof_hash": str(self.verification.proof_hash),
             "bundle_bytes": len(self.data),
             "requested_receipt_kind": self.requested_receipt_kind,
             "device": self.device,
-            "prove_seconds": proof.prove_seconds,
-            "peak_memory_bytes": proof.peak_memory_bytes,
-            "user_cycles": proof.user_cycles,
-            "paging_cycles": proof.paging_cycles,
-            "total_cycles": proof.total_cycles,
-            "segment_po2": proof.segment_po2,
+            **cost_to_json(self.proof),
             "verification": self.verification.to_json(),
         }
+
+
+def cost_to_json(proof: Proof) -> dict[str, Any]:
+    """What a proof took, as JSON values."""
+    return {
+        "prove_seconds": proof.prove_seconds,
+        "peak_memory_bytes": proof.peak_memory_bytes,
+        "user_cycles": proof.user_cycles,
+        "paging_cycles": proof.paging_cycles,
+        "total_cycles": proof.total_cycles,
+        "segment_po2": proof.segment_po2,
+    }
 
 
 async def estimate_window(
@@ -89,10 +95,10 @@ async def estimate_window(
         ProverError: when it cannot run, or publishes another claim.
     """
     info = await prover.info()
-    _require_trusted_guest(info)
+    require_trusted_guest(info)
     execution = await prover.execute(window.witness(), memory_bytes=memory_bytes)
     claim = window.claim()
-    _require_claim(claim, execution)
+    require_claim(claim, execution)
     return EstimateReport(claim, execution, info.device, expected_throughput(info.device))
 
 
@@ -118,7 +124,7 @@ async def prove_window(
     claim = window.claim()
     CHECKED_IF_PRESENT.verify(claim, acknowledgement)
     info = await prover.info()
-    _require_trusted_guest(info)
+    require_trusted_guest(info)
     possible = receipt_kind if info.succinct else "composite"
     proof = await prover.prove(
         window.witness(),
@@ -127,17 +133,19 @@ async def prove_window(
         deadline_seconds=deadline_seconds,
         on_progress=on_progress,
     )
-    _require_claim(claim, proof)
+    require_claim(claim, proof)
     remember_throughput(info.device, proof.total_cycles, proof.prove_seconds)
     bundle = bundle_of(proof, acknowledgement)
     data = bundle.encode()
     return ProofReport(bundle, data, proof, info.device, receipt_kind, verify_bundle(data))
 
 
-def bundle_of(proof: Proof, acknowledgement: AcknowledgementSignature | None) -> Bundle:
+def bundle_of(
+    proof: Proof, acknowledgement: AcknowledgementSignature | None, claim_kind: str = CLAIM_KIND
+) -> Bundle:
     """The bundle that publishes `proof`."""
     return Bundle(
-        claim_kind=CLAIM_KIND,
+        claim_kind=claim_kind,
         assurance=Assurance.ACCOUNTING.value,
         image_id=bytes.fromhex(proof.image_id),
         zkvm=ZKVM,
@@ -149,18 +157,20 @@ def bundle_of(proof: Proof, acknowledgement: AcknowledgementSignature | None) ->
     )
 
 
-def _require_trusted_guest(info: ProverInfo) -> None:
-    trusted = trusted_images()[CLAIM_KIND]
-    built_in = info.images.get(CLAIM_KIND, "none")
+def require_trusted_guest(info: ProverInfo, guest: str = CLAIM_KIND) -> None:
+    """Raises ForeignImage when the binary's guest of that name is not the release's."""
+    trusted = trusted_images()[guest]
+    built_in = info.images.get(guest, "none")
     if built_in != trusted.value.hex():
         raise ForeignImage(
-            "stark-prover carries another session guest than this release trusts",
+            f"stark-prover carries another {guest} guest than this release trusts",
             expected=trusted,
             got=built_in,
         )
 
 
-def _require_claim(claim: SessionClaim, execution: Execution) -> None:
+def require_claim(claim: Claim, execution: Execution) -> None:
+    """Raises WrongClaim when the guest published anything else."""
     if execution.journal != claim.encode().hex():
         raise WrongClaim(
             "the guest published another claim",

@@ -45,6 +45,16 @@ def split_segments(receipt: bytes, parameters: bytes) -> tuple[bytes, list[bytes
     return receipt[:4], [receipt[a:b] for a, b in zip(starts, ends, strict=True)], tail
 
 
+def split_assumptions(receipt: bytes, parts: list[bytes]) -> tuple[bytes, bytes]:
+    """What stands before the receipts of the assumptions, and after them, in a composite receipt
+    that rests on `parts`. The last one assumed comes first."""
+    before, count, after = receipt.partition(struct.pack("<Q", len(parts)) + parts[-1])
+    assert count
+    rest = b"".join(parts[-2::-1])
+    assert after.startswith(rest)
+    return before, after[len(rest) :]
+
+
 def renumbered(segment: bytes, index: int) -> bytes:
     """The segment with another index."""
     [words] = struct.unpack_from("<Q", segment)
@@ -62,14 +72,23 @@ def _is_segment(receipt: bytes, at: int, index: int) -> bool:
 
 def fake_receipt(image_id: bytes, journal: bytes) -> bytes:
     """What RISC Zero's dev mode makes: the right claim, and no proof of it."""
-    return struct.pack("<II", FAKE, 1) + _ok_claim_digest(image_id, journal)
+    return struct.pack("<II", FAKE, 1) + ok_claim_digest(image_id, journal)
 
 
-def _ok_claim_digest(image_id: bytes, journal: bytes) -> bytes:
+def ok_claim_digest(image_id: bytes, journal: bytes) -> bytes:
     """Digest of the claim "`image_id` halted with success and published `journal`"."""
     output = _tagged("risc0.Output", [hashlib.sha256(journal).digest(), bytes(32)])
     halted = _tagged("risc0.SystemState", [bytes(32)], [0])
     return _tagged("risc0.ReceiptClaim", [bytes(32), image_id, halted, output], [0, 0])
+
+
+def assumptions_digest(claims: list[bytes]) -> bytes:
+    """Digest of the list of assumptions that each of these claims is proven, the last one first."""
+    found = bytes(32)
+    for claim in claims:
+        assumption = _tagged("risc0.Assumption", [claim, bytes(32)])
+        found = _tagged("risc0.Assumptions", [assumption, found])
+    return found
 
 
 def _tagged(tag: str, digests: list[bytes], words: list[int] | None = None) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from platformless.audit.verify import verify_bundle
 from platformless.protocol.record import SessionRecord
 
-from .conftest import BUNDLE, RECORD, WEAK_BUNDLE
+from .conftest import BUNDLE, RECORD, WEAK_BUNDLE, WHOLE_BUNDLE
 
 COMMAND = Path(sys.executable).with_name("prove-session")
 
@@ -69,6 +69,24 @@ def test_a_person_reads_what_is_proven_and_what_is_not() -> None:
     ):
         assert text in result.stdout
     assert result.stderr == ""
+
+
+def test_a_whole_session_is_accepted_and_shown_like_a_checkpoint() -> None:
+    status, document = run_json(
+        "verify", WHOLE_BUNDLE, "--expect-session", "1", "--expect-tokens", "0:1000"
+    )
+    assert (status, document["outcome"]) == (0, "accepted")
+    assert document["verification"]["claim"]["checkpoints"] == 2
+    assert [step["step"] for step in document["verification"]["steps"]] == [1, 2, 3, 4, 5, 6, 7]
+    status, document = run_json("verify", WHOLE_BUNDLE, "--expect-tokens", "0:999")
+    assert (status, document["error"]["code"]) == (1, "VER-601")
+    result = run("verify", WHOLE_BUNDLE, COLUMNS="120")
+    assert "0 to 1 (2)" in result.stdout
+    assert "guest of the parts" in result.stdout
+    result = run("inspect", WHOLE_BUNDLE)
+    assert (result.returncode, "not verified" in result.stdout) == (0, True)
+    status, document = run_json("inspect", WHOLE_BUNDLE)
+    assert len(document["claim"]["parts"]) == 2
 
 
 @pytest.mark.parametrize(

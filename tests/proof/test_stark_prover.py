@@ -81,7 +81,7 @@ def test_info_says_what_the_binary_is(pipe: Pipe) -> None:
     assert result["zkvm"] == "risc0-zkvm 3.0.6"
     assert result["device"] in ("cpu", "cuda")
     assert isinstance(result["succinct"], bool)
-    assert result["images"]["session"] == trusted_images()["session"].value.hex()
+    assert result["images"] == {name: image.value.hex() for name, image in trusted_images().items()}
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,10 @@ def test_a_bad_line_gets_a_coded_error_and_the_process_lives(
         ({"program_path": "/does/not/exist"}, "STP-009"),
         ({"program_path": "/etc/hostname"}, "STP-009"),
         ({"receipt": "groth16"}, "STP-007"),
+        ({"assumptions": "/etc/hostname"}, "STP-007"),
+        ({"assumptions": ["/does/not/exist"]}, "STP-019"),
+        ({"assumed": ["00" * 32] * 501}, "STP-019"),
+        ({"assumed": ["12"]}, "STP-007"),
     ],
 )
 def test_a_bad_job_gets_a_coded_error_and_the_process_lives(
@@ -149,6 +153,12 @@ def test_succinct_is_refused_where_it_cannot_be_made(pipe: Pipe) -> None:
         return
     reply = pipe.ask(job("2", "prove", receipt="succinct"))
     assert reply["error"]["code"] == "STP-012"
+
+
+def test_a_proof_rests_on_no_claim_without_a_receipt(pipe: Pipe) -> None:
+    assumed = ["00" * 32]
+    assert "result" in pipe.ask(job("1", assumed=assumed))
+    assert pipe.ask(job("2", "prove", assumed=assumed))["error"]["code"] == "STP-022"
 
 
 def test_one_proof_at_a_time_and_a_cancelled_one_leaves_the_process_ready(pipe: Pipe) -> None:

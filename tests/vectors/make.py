@@ -11,8 +11,13 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from platformless.protocol.aggregate import AggregateClaim, aggregate_witness
+from platformless.protocol.claim import SessionClaim
+from platformless.protocol.digests import ImageId
 from platformless.protocol.record import SessionRecord
 from platformless.protocol.transcript import State
+
+from ..proof.receipts import assumptions_digest, ok_claim_digest
 
 FILE = Path(__file__).with_name("session-claim.json")
 SAMPLER = {
@@ -83,6 +88,7 @@ TRANSCRIPTS = {
     "block edges": record([completion(n) for n in (9, 10, 11, 12, 13, 25, 26, 27, 28, 29)], 10),
     "buffer edges": record([completion(n) for n in (105, 106, 107, 233, 234, 490, 491, 1000)], 8),
     "window for an end": record([prompt(2), completion(2), {"kind": "end"}], 2, 3),
+    "three checkpoints": record([completion(n) for n in (5, 6, 7)], 1, 2, 3),
 }
 
 
@@ -177,11 +183,88 @@ def overridden_witnesses() -> list[dict[str, str]]:
     ]
 
 
+# Word positions in the witness of an aggregate: one block, then parts of 136 words.
+PART_COUNT, FIRST_PART, PART_WORDS = 8, 16, 136
+PART_IMAGE = ImageId(hashlib.sha256(b"session guest").digest())
+
+
+def claims_of(name: str) -> list[SessionClaim]:
+    decoded = SessionRecord.decode(json.dumps(TRANSCRIPTS[name]).encode())
+    return [decoded.window(number).claim() for number in range(len(decoded.checkpoints))]
+
+
+def aggregate_vector(name: str, claims: list[SessionClaim]) -> dict[str, Any]:
+    assumed = [ok_claim_digest(PART_IMAGE.value, claim.encode()) for claim in claims]
+    return {
+        "name": name,
+        "witness": aggregate_witness(PART_IMAGE, claims).hex(),
+        "claim": AggregateClaim.of(PART_IMAGE, claims).encode().hex(),
+        "assumed": [digest.hex() for digest in assumed],
+        "assumptions": assumptions_digest(assumed).hex(),
+    }
+
+
+def aggregate_vectors() -> list[dict[str, Any]]:
+    """Claims that the guest `aggregate` joins."""
+    two = claims_of("two checkpoints")
+    three = claims_of("three checkpoints")
+    return [
+        aggregate_vector("one checkpoint", claims_of("one prompt")),
+        aggregate_vector("two checkpoints", two),
+        aggregate_vector("the second alone", two[1:]),
+        aggregate_vector("three checkpoints", three),
+        aggregate_vector("the last two", three[1:]),
+    ]
+
+
+def part_word(part: int, word: int) -> int:
+    """Position of the last 32 bits of a claim word of a part, in the witness of an aggregate."""
+    return FIRST_PART + part * PART_WORDS + 8 * word + 7
+
+
+def broken_aggregates() -> list[dict[str, str]]:
+    """Witnesses that the guest `aggregate` must refuse, each for its own reason."""
+    first, second, third = claims_of("three checkpoints")
+
+    def witness(*claims: SessionClaim) -> bytes:
+        return aggregate_witness(PART_IMAGE, claims)
+
+    both = witness(first, second)
+    cases = {
+        "empty": ("GST-101", b""),
+        "opening cut": ("GST-101", both[:60]),
+        "part missing": ("GST-101", changed(both, (PART_COUNT, 3))),
+        "part cut": ("GST-101", both[:-4]),
+        "no parts": ("GST-102", changed(both, (PART_COUNT, 0))),
+        "too many parts": ("GST-103", changed(both, (PART_COUNT, 501))),
+        "part of another kind": ("GST-104", changed(both, (part_word(0, 0) - 1, 2 << 24))),
+        "part of another version": ("GST-104", changed(both, (part_word(1, 0), 2 << 24))),
+        "more in the word of the kind": ("GST-104", changed(both, (part_word(1, 0) - 7, 1))),
+        "other header": ("GST-105", changed(both, (part_word(1, 1), 1))),
+        **{
+            f"other term {word - 2}": ("GST-105", changed(both, (part_word(1, word), 1)))
+            for word in range(2, 10)
+        },
+        "part repeated": ("GST-106", witness(first, first)),
+        "parts swapped": ("GST-106", witness(second, first)),
+        "part dropped": ("GST-106", witness(first, third)),
+        "number over 64 bits": ("GST-106", changed(both, (part_word(1, 10) - 7, 1))),
+        "other state before": ("GST-107", changed(both, (part_word(1, 13), 1))),
+        "other tokens before": ("GST-108", changed(both, (part_word(1, 11), 1))),
+    }
+    return [
+        {"name": name, "fault": fault, "witness": data.hex()}
+        for name, (fault, data) in cases.items()
+    ]
+
+
 def vectors() -> dict[str, Any]:
     return {
         "transcripts": [transcript_vector(name, item) for name, item in TRANSCRIPTS.items()],
         "overridden": overridden_witnesses(),
         "broken": broken_witnesses(),
+        "aggregates": aggregate_vectors(),
+        "broken_aggregates": broken_aggregates(),
     }
 
 

@@ -91,9 +91,62 @@ pub mod claim {
     pub const VERSION: u32 = 1;
 }
 
+/// The claim of a whole session: a head of seventeen claim words, then four a part.
+pub mod aggregate {
+    pub const KIND_AND_VERSION: usize = 0;
+    pub const HEADER_DIGEST: usize = 1;
+    pub const CHAIN_ID: usize = 2;
+    pub const PRICE: usize = 9;
+    /// Image id of the guest that proved the parts.
+    pub const PART_IMAGE: usize = 10;
+    pub const FIRST_CHECKPOINT: usize = 11;
+    pub const CHECKPOINTS: usize = 12;
+    pub const TOKENS_BEFORE: usize = 13;
+    pub const TOKENS_AFTER: usize = 14;
+    pub const STATE_BEFORE: usize = 15;
+    pub const STATE_AFTER: usize = 16;
+    /// Words of the head: 544 bytes.
+    pub const HEAD_WORDS: usize = 17 * 8;
+
+    /// Claim words of a part's row.
+    pub const ROW_TOKENS_AFTER: usize = 0;
+    pub const ROW_STATE_AFTER: usize = 1;
+    pub const ROW_DELTA_DIGEST: usize = 2;
+    pub const ROW_TRACE_ROOT: usize = 3;
+    /// Words of a row: 128 bytes.
+    pub const ROW_WORDS: usize = 4 * 8;
+
+    /// Most parts of a claim: 64,544 bytes, under the 64 KiB of a bundle's journal.
+    pub const MAX_PARTS: usize = 500;
+    /// Room for the longest claim and the padding of SHA-256, which is half a block: the claim ends
+    /// in the middle of one.
+    pub const MAX_WORDS: usize = journal_words(MAX_PARTS) + super::BLOCK_WORDS / 2;
+
+    /// Words of a claim of `parts` parts.
+    pub const fn journal_words(parts: usize) -> usize {
+        HEAD_WORDS + ROW_WORDS * parts
+    }
+
+    /// Kind 2 (`aggregate`), version 1, as in a session claim.
+    pub const KIND: u32 = 2;
+    pub const VERSION: u32 = 1;
+
+    /// The witness: one block, image id and number of parts, then the parts.
+    pub const WITNESS_IMAGE: usize = 0;
+    pub const WITNESS_PARTS: usize = 8;
+    /// A part: a session claim and room for the padding of SHA-256, nine blocks.
+    pub const PART_WORDS: usize = super::claim::WORDS + super::BLOCK_WORDS / 2;
+}
+
 /// Where the witness comes from: standard input in the guest, a slice in tests.
 pub trait Witness {
     /// Fills `chunk` from the start with the next words; returns how many came. Fewer than
     /// [`CHUNK_WORDS`] means that the witness ends here.
     fn read(&mut self, chunk: &mut [u32; CHUNK_WORDS]) -> usize;
+}
+
+/// A witness that is read in pieces of the reader's length.
+pub trait Pieces {
+    /// Fills `piece` with the next words; false when the witness ends before.
+    fn fill(&mut self, piece: &mut [u32]) -> bool;
 }

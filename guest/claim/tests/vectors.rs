@@ -1,7 +1,9 @@
 //! The vectors that Python made (`tests/vectors/make.py`), on a CPU.
 
 use serde::Deserialize;
-use session_claim::{account, layout, Fault, Sha, Witness, Words32};
+use session_claim::{
+    account, aggregate, layout, Assume, Fault, JoinFault, Pieces, Sha, Witness, Words32,
+};
 use sha2::digest::generic_array::GenericArray;
 
 #[derive(Deserialize)]
@@ -9,6 +11,17 @@ struct Vectors {
     transcripts: Vec<Transcript>,
     overridden: Vec<Checkpoint>,
     broken: Vec<Broken>,
+    aggregates: Vec<Aggregate>,
+    broken_aggregates: Vec<Broken>,
+}
+
+#[derive(Deserialize)]
+struct Aggregate {
+    name: String,
+    witness: String,
+    claim: String,
+    assumed: Vec<String>,
+    assumptions: String,
 }
 
 #[derive(Deserialize)]
@@ -62,15 +75,50 @@ impl Witness for Slice<'_> {
     }
 }
 
+impl Pieces for Slice<'_> {
+    fn fill(&mut self, piece: &mut [u32]) -> bool {
+        let Some((now, later)) = self.0.split_at_checked(piece.len()) else { return false };
+        piece.copy_from_slice(now);
+        self.0 = later;
+        true
+    }
+}
+
+/// Keeps what was assumed.
+struct Listed(Vec<String>);
+
+impl Assume for Listed {
+    fn assume(&mut self, claim: &Words32) {
+        self.0.push(in_hex(claim));
+    }
+}
+
+fn in_hex(words: &[u32]) -> String {
+    words.iter().map(|word| hex::encode(word.to_le_bytes())).collect()
+}
+
+fn words_of(digits: &str) -> Vec<u32> {
+    let bytes = hex::decode(digits).unwrap();
+    bytes.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect()
+}
+
+/// Claim, claims that it rests on, and the digest of their list.
+fn join(witness: &str) -> Result<(String, Vec<String>, String), JoinFault> {
+    let words = words_of(witness);
+    let mut listed = Listed(Vec::new());
+    let mut part = [0; layout::aggregate::PART_WORDS];
+    let mut journal = [0; layout::aggregate::MAX_WORDS];
+    let joined = aggregate(&mut Cpu, &mut Slice(&words), &mut listed, &mut part, &mut journal)?;
+    Ok((in_hex(&journal[..joined.words]), listed.0, in_hex(&joined.assumptions)))
+}
+
 fn run(witness: &str) -> Result<String, Fault> {
-    let bytes = hex::decode(witness).unwrap();
-    let words: Vec<u32> =
-        bytes.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
+    let words = words_of(witness);
     let mut chunk = [0; layout::CHUNK_WORDS];
     let mut salt = [0; 8];
     let mut journal = [0; layout::claim::WORDS];
     account(&mut Cpu, &mut Slice(&words), &mut chunk, &mut salt, &mut journal)?;
-    Ok(journal.iter().map(|word| hex::encode(word.to_le_bytes())).collect())
+    Ok(in_hex(&journal))
 }
 
 fn vectors() -> Vectors {
@@ -101,6 +149,51 @@ fn broken_witnesses_are_refused_for_their_own_reason() {
         let fault = run(&case.witness).expect_err(&case.name);
         assert_eq!(fault.code().split(' ').next(), Some(case.fault.as_str()), "{}", case.name);
     }
+}
+
+#[test]
+fn aggregates_of_python_are_recomputed() {
+    for case in vectors().aggregates {
+        assert_eq!(
+            join(&case.witness),
+            Ok((case.claim, case.assumed, case.assumptions)),
+            "{}",
+            case.name
+        );
+    }
+}
+
+#[test]
+fn broken_aggregates_are_refused_for_their_own_reason() {
+    for case in vectors().broken_aggregates {
+        let fault = join(&case.witness).expect_err(&case.name);
+        assert_eq!(fault.code().split(' ').next(), Some(case.fault.as_str()), "{}", case.name);
+    }
+}
+
+#[test]
+fn the_longest_aggregate_fits_a_journal_and_the_next_is_refused() {
+    let longest = layout::aggregate::journal_words(layout::aggregate::MAX_PARTS);
+    assert_eq!(4 * longest, 64_544);
+    assert!(JoinFault::TooMany.code().contains(&layout::aggregate::MAX_PARTS.to_string()));
+}
+
+#[test]
+fn digests_of_risc_zero_are_those_of_their_tags() {
+    use session_claim::receipt;
+    use sha2::{Digest, Sha256};
+    for (constant, text) in [
+        (receipt::OUTPUT_TAG, "risc0.Output"),
+        (receipt::RECEIPT_CLAIM_TAG, "risc0.ReceiptClaim"),
+        (receipt::ASSUMPTION_TAG, "risc0.Assumption"),
+        (receipt::ASSUMPTIONS_TAG, "risc0.Assumptions"),
+    ] {
+        assert_eq!(in_hex(&constant), hex::encode(Sha256::digest(text)), "{text}");
+    }
+    let mut halted = Sha256::digest("risc0.SystemState").to_vec();
+    halted.extend([0; 36]);
+    halted.extend([1, 0]);
+    assert_eq!(in_hex(&receipt::HALTED), hex::encode(Sha256::digest(halted)));
 }
 
 #[test]

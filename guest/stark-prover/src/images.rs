@@ -8,8 +8,10 @@ pub struct Image {
     pub program: &'static [u8],
 }
 
-pub const IMAGES: &[Image] =
-    &[Image { name: "session", program: include_bytes!("../../elf/session.bin") }];
+pub const IMAGES: &[Image] = &[
+    Image { name: "session", program: include_bytes!("../../elf/session.bin") },
+    Image { name: "aggregate", program: include_bytes!("../../elf/aggregate.bin") },
+];
 
 /// Digest of a packed guest, the name by which its proofs are trusted.
 pub fn image_id(program: &[u8]) -> Result<[u8; 32], Fault> {

@@ -7,6 +7,7 @@
 //! * [`worker`], its child, executes and proves; it is killed to cancel, and replaced when it
 //!   dies, so no request can take the front down.
 
+mod assumptions;
 mod front;
 mod images;
 mod message;

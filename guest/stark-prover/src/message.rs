@@ -33,7 +33,7 @@ pub enum Op {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
-    /// Name of a built-in guest (`session`).
+    /// Name of a built-in guest (`session`, `aggregate`).
     pub image: String,
     /// A packed program to run instead of the built-in one; its receipts verify only for
     /// whoever trusts its image id.
@@ -43,6 +43,14 @@ pub struct Job {
     pub witness: String,
     /// Memory that proving may take, in bytes; bounds the size of a segment.
     pub memory_bytes: u64,
+    /// Files that each hold the receipt (bincode of `InnerReceipt`) of a claim on which the guest
+    /// may rest.
+    #[serde(default)]
+    pub assumptions: Vec<String>,
+    /// Digests (hex) of claims that `execute` takes as proven: what will the proof take, before its
+    /// parts are proven? Refused by `prove`.
+    #[serde(default)]
+    pub assumed: Vec<String>,
     /// Kind of receipt wanted from `prove`.
     #[serde(default)]
     pub receipt: ReceiptKind,

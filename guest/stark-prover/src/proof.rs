@@ -7,11 +7,12 @@ use std::time::Instant;
 use anyhow::Context;
 use base64::{engine::general_purpose::STANDARD, Engine};
 use risc0_zkvm::{
-    get_prover_server, sha::Digest, ExecutorEnv, ExecutorImpl, InnerReceipt, ProverOpts, Segment,
-    SegmentRef, Session, SessionEvents, VerifierContext,
+    get_prover_server, sha::Digest, AssumptionReceipt, ExecutorEnv, ExecutorImpl, InnerReceipt,
+    ProverOpts, Segment, SegmentRef, Session, SessionEvents, VerifierContext,
 };
 use serde_json::{json, Value};
 
+use crate::assumptions;
 use crate::images;
 use crate::message::{say_event, Fault, Job, ReceiptKind};
 
@@ -43,25 +44,28 @@ struct Run {
     image_id: [u8; 32],
 }
 
+/// What a run is made of.
+struct Input {
+    program: Vec<u8>,
+    witness: Vec<u8>,
+    assumptions: Vec<AssumptionReceipt>,
+}
+
 fn run(job: &Job) -> Result<Run, Fault> {
     let program = images::program(job)?;
     let image_id = images::image_id(&program)?;
     let witness = STANDARD
         .decode(&job.witness)
         .map_err(|e| Fault::new("STP-007", format!("witness is not base64: {e}")))?;
-    let (session, segment_po2) = fitting_session(&program, &witness, job.memory_bytes)?;
+    let input = Input { program, witness, assumptions: assumptions::load(job)? };
+    let (session, segment_po2) = fitting_session(&input, job.memory_bytes)?;
     Ok(Run { session, segment_po2, image_id })
 }
 
 /// Runs the guest so that each segment's proof fits `memory_bytes`: in one segment of the smallest
 /// power of two that holds it, or, where that is too large, cut into segments that fit.
-fn fitting_session(
-    program: &[u8],
-    witness: &[u8],
-    memory_bytes: u64,
-) -> Result<(Session, Vec<u32>), Fault> {
-    let refused = |e| Fault::new("STP-011", format!("the guest refused the witness: {e:#}"));
-    let whole = execute_guest(program, witness, MAX_PO2).map_err(refused)?;
+fn fitting_session(input: &Input, memory_bytes: u64) -> Result<(Session, Vec<u32>), Fault> {
+    let whole = execute_guest(input, MAX_PO2).map_err(refused)?;
     let sizes = segment_sizes(&whole)?;
     if let [po2] = sizes[..] {
         if memory_for(po2) <= memory_bytes {
@@ -74,7 +78,7 @@ fn fitting_session(
         return Err(Fault::new("STP-010", "memory budget too small for a segment of this run")
             .because(memory_for(least), memory_bytes));
     };
-    let session = execute_guest(program, witness, limit).map_err(refused)?;
+    let session = execute_guest(input, limit).map_err(refused)?;
     let sizes = segment_sizes(&session)?;
     Ok((session, sizes))
 }
@@ -85,14 +89,29 @@ fn segment_sizes(session: &Session) -> Result<Vec<u32>, Fault> {
 }
 
 /// Runs the guest, in segments of at most `2^limit` cycles.
-fn execute_guest(program: &[u8], witness: &[u8], limit: u32) -> anyhow::Result<Session> {
+fn execute_guest(input: &Input, limit: u32) -> anyhow::Result<Session> {
     let mut builder = ExecutorEnv::builder();
-    builder.write_slice(witness).segment_limit_po2(limit).session_limit(Some(MAX_CYCLES));
+    builder.write_slice(&input.witness).segment_limit_po2(limit).session_limit(Some(MAX_CYCLES));
+    for assumption in &input.assumptions {
+        builder.add_assumption(assumption.clone());
+    }
     if let Some(path) = std::env::var_os("STARK_PROVER_PROFILE") {
         builder.enable_profiler(path);
     }
     let env = builder.build().context("building the environment")?;
-    ExecutorImpl::from_elf(env, program)?.run()
+    ExecutorImpl::from_elf(env, &input.program)?.run()
+}
+
+/// Why the executor stopped: the guest's own reason, or a claim that it could not rest on.
+fn refused(error: anyhow::Error) -> Fault {
+    let why = format!("{error:#}");
+    if why.contains("no receipt found to resolve assumption") {
+        return Fault::new(
+            "STP-021",
+            format!("no assumption proves what the guest rests on: {why}"),
+        );
+    }
+    Fault::new("STP-011", format!("the guest refused the witness: {why}"))
 }
 
 /// Counts what a proof would take; makes none.
@@ -121,6 +140,10 @@ pub fn prove(id: &str, job: &Job) -> Result<Value, Fault> {
     if job.receipt == ReceiptKind::Succinct && !succinct_available() {
         return Err(Fault::new("STP-012", "this binary cannot make succinct receipts")
             .because("a build with the recursion programs", "a build without them"));
+    }
+    if !job.assumed.is_empty() {
+        return Err(Fault::new("STP-022", "a proof cannot rest on claims without receipts")
+            .because("no assumed claims", job.assumed.len()));
     }
     let started = Instant::now();
     let mut run = run(job)?;

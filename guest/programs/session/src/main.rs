@@ -7,6 +7,7 @@
 #![no_std]
 #![no_main]
 
+#[path = "../../runtime.rs"]
 mod runtime;
 
 use runtime::{commit, keep, stop, Circuit, Static, Stdin};
