@@ -7,7 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformless.audit.evidence import Downloads, RecoveredSession, recover_session
+from platformless.audit.evidence import Downloads
+from platformless.audit.recovery import RecoveredSession, recover_session
 from platformless.chain.contract import event_topic
 from platformless.chain.events import SessionEvents
 from platformless.chain.marketplace import Marketplace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,10 +10,11 @@ from dataclasses import replace
 from platformless.audit.errors import KeyNeeded, NothingPublished
 from platformless.audit.evidence import CheckpointEvidence
 from platformless.audit.places import CheckpointOnChain
+from platformless.audit.replay.calibration import SamplerClass, released_calibration
 from platformless.audit.replay.checks import Agreement, TextCheck
 from platformless.audit.replay.modes import ReplayMode
 from platformless.audit.replay.report import ModelFile, ReplayReport, TokenTable
-from platformless.audit.replay.verdict import REJECT_BELOW, Outcome, Rule, Verdict
+from platformless.audit.replay.verdict import Outcome, judge_statistical
 from platformless.audit.session.coverage import coverage_of
 from platformless.audit.session.findings import Finding, Severity, worst_first
 from platformless.audit.session.payments import Payment
@@ -37,6 +39,7 @@ from platformless.protocol.digests import (
     ImageId,
     ModelId,
     ProofHash,
+    Salt,
     StateDigest,
     TraceRoot,
     WeightsRoot,
@@ -68,6 +71,8 @@ HOSTILE = (
     "\ud800 lone, \ufeff\u2028\u2029\U000e0001",
 )
 """What a host or a node may write where it may write text."""
+ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that do something to a terminal or to the direction of writing."""
 
 
 def checkpoint(
@@ -226,17 +231,13 @@ def many(count: int = 10_000) -> AuditReport:
     )
 
 
-def replayed(margins: Sequence[float], outcome: Outcome = Outcome.CONSISTENT) -> AuditReport:
+def replayed(margins: Sequence[float]) -> AuditReport:
     """One checkpoint, replayed statistically with these margins."""
-    findings = []
-    if outcome is Outcome.REJECTED:
+    replay, findings = replay_of(margins), []
+    if replay.verdict.outcome is Outcome.REJECTED:
         findings = [Finding("AUD-411", Severity.ERROR, "the tokens are not this model's")]
-    return report(
-        [checkpoint(0)],
-        findings,
-        transcript=TranscriptCheck(entries=3, tokens=TOKENS, matched=TOKENS),
-        replay=replay_of(margins, outcome),
-    )
+    received = TranscriptCheck(entries=3, tokens=TOKENS, matched=TOKENS)
+    return report([checkpoint(0)], findings, transcript=received, replay=replay)
 
 
 def in_one_proof(count: int = 3) -> AuditReport:
@@ -306,8 +307,8 @@ def absurd() -> AuditReport:
     )
 
 
-def replay_of(margins: Sequence[float], outcome: Outcome = Outcome.CONSISTENT) -> ReplayReport:
-    """A statistical replay of one answer."""
+def replay_of(margins: Sequence[float]) -> ReplayReport:
+    """A statistical replay of one answer; the margins decide on the verdict."""
     count = len(margins)
     table = TokenTable(
         entry=array("I", [1] * count),
@@ -317,20 +318,8 @@ def replay_of(margins: Sequence[float], outcome: Outcome = Outcome.CONSISTENT) -
         chosen=array("I", (row + (margin > 0) for row, margin in enumerate(margins))),
         margin=array("d", margins),
     )
-    verdict = Verdict(
-        outcome=outcome,
-        rule=Rule.MEAN,
-        tokens=count,
-        tokens_needed=100,
-        mismatches=len(table.mismatches()),
-        mean_score=sum(margins) / max(count, 1),
-        p_value=1.0 if outcome is Outcome.CONSISTENT else 1e-9,
-        reject_below=REJECT_BELOW,
-        largest_margin=max(margins, default=0.0),
-        margin_limit=2.5,
-        false_positive_rate=REJECT_BELOW,
-        thresholds="12,000 tokens of honest hosts, a model, a build",
-    )
+    classes = [SamplerClass.GREEDY] * count
+    verdict = judge_statistical(margins, classes, released_calibration())
     root = WeightsRoot(b"\x88" * 32)
     return ReplayReport(
         mode=ReplayMode.STATISTICAL,
@@ -350,7 +339,8 @@ def replay_of(margins: Sequence[float], outcome: Outcome = Outcome.CONSISTENT) -
 
 def _delta(number: int, proof_hash: ProofHash) -> Delta:
     before = Tokens(number * TOKENS)
-    return Delta(SESSION_ID, number, before, Tokens(before + TOKENS), proof_hash, ())
+    after = Tokens(before + TOKENS)
+    return Delta(SESSION_ID, number, proof_hash, before, after, Salt.zero(), ())
 
 
 def _proof(number: int, acknowledged: bool) -> VerificationReport:

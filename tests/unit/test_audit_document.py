@@ -16,14 +16,32 @@ from platformless.audit.session.report import AuditReport
 from platformless.console import Output
 from platformless.prover.auditing.show import show_audit
 
-from .audit_reports import report, timeless
+from .audit_reports import (
+    absurd,
+    accepted,
+    active,
+    hostile,
+    in_one_proof,
+    many,
+    rejected,
+    replayed,
+    without_proofs,
+)
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "session-audit-1.json"
-REPORTS = [report(), report(0), report(3, unproven=3, findings=4), timeless(), report(10_000)]
-NAMES = ["accepted", "nothing", "rejected", "timeless", "long"]
+REPORTS = {
+    "accepted": accepted(),
+    "rejected": rejected(),
+    "active": active(),
+    "without proofs": without_proofs(),
+    "many": many(),
+    "replayed": replayed([0.0] * 300),
+    "in one proof": in_one_proof(),
+    "absurd": absurd(),
+}
 
 
-@pytest.mark.parametrize("made", REPORTS, ids=NAMES)
+@pytest.mark.parametrize("made", REPORTS.values(), ids=REPORTS)
 def test_a_report_is_of_the_published_format(made: AuditReport) -> None:
     text = json.dumps(made.to_json(), allow_nan=False)
     read = msgspec.json.decode(text, type=AuditDocument)
@@ -35,21 +53,30 @@ def test_the_schema_is_the_published_one() -> None:
 
 
 def test_a_field_that_the_schema_has_not_is_noticed() -> None:
-    document = {**report().to_json(), "later": 1}
+    document = {**accepted().to_json(), "later": 1}
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(json.dumps(document), type=AuditDocument)
 
 
-@pytest.mark.parametrize("made", REPORTS, ids=NAMES)
-def test_what_is_shown_is_short_and_harmless(made: AuditReport) -> None:
+def shown(made: AuditReport) -> str:
     output = Output("prove-session", "audit", as_json=False)
     printed = io.StringIO()
-    output.console = Console(file=printed, width=120, highlight=False)
+    output.console = Console(file=printed, width=160, highlight=False)
     show_audit(output, made)
-    shown = printed.getvalue()
-    assert made.outcome in shown
-    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e]", shown)
-    assert shown.count("\n") < 150
-    if made.findings:
-        assert "alert('x')" in shown
-        assert "[red]" in shown
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("made", REPORTS.values(), ids=REPORTS)
+def test_what_is_shown_is_short(made: AuditReport) -> None:
+    assert made.outcome in shown(made)
+    assert shown(made).count("\n") < 200
+
+
+def test_what_strangers_wrote_is_only_printed() -> None:
+    text = shown(hostile())
+    assert "<script>alert(1)</script>" in text
+    assert "[bold red]accepted[/]" in text
+    assert not re.search(
+        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", text
+    )
+    assert text.encode()

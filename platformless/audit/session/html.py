@@ -18,8 +18,17 @@ from .report import AuditReport
 _MOST_CHECKPOINTS = 500
 _MOST_FINDINGS = 1_000
 
+
+def _printable(value: object) -> object:
+    """What the template writes: texts of strangers without characters that do something."""
+    return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 _environment = Environment(
-    loader=PackageLoader(f"{__package__}.page", ""), autoescape=True, undefined=StrictUndefined
+    loader=PackageLoader(f"{__package__}.page", ""),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_printable,
 )
 
 
@@ -44,7 +53,6 @@ def render_html(report: AuditReport) -> str:
         ),
         number=lambda value: f"{value:,}",
         time=_time,
-        plain=lambda text: "" if text is None else harmless(text),
         most_checkpoints=_MOST_CHECKPOINTS,
         most_findings=_MOST_FINDINGS,
     )

@@ -63,7 +63,7 @@ def _show_facts(output: Output, report: AuditReport) -> None:
         f"{tokens.claimed:,} billed, {tokens.proven:,} proven, "
         f"{tokens.acknowledged:,} acknowledged",
     )
-    table.add_row("price", payment.price)
+    table.add_row("price", _plain(payment.price))
     table.add_row("due", f"{payment.due} of a deposit of {payment.deposit}")
     if payment.over:
         table.add_row(
@@ -73,7 +73,7 @@ def _show_facts(output: Output, report: AuditReport) -> None:
         )
     if report.whole_session is not None:
         whole = report.whole_session
-        table.add_row("one proof", f"{whole.receipt_kind}, {whole.bundle_bytes:,} bytes")
+        table.add_row("one proof", f"{_plain(whole.receipt_kind)}, {whole.bundle_bytes:,} bytes")
     if report.transcript is not None:
         received = report.transcript
         table.add_row("transcript", f"{received.matched:,} of {received.tokens:,} tokens proven")
