@@ -203,8 +203,20 @@ fn check_labels(composite: &CompositeReceipt) -> Result<(), Rejection> {
         }
     }
     for assumption in &composite.assumption_receipts {
-        if let InnerAssumptionReceipt::Composite(nested) = assumption {
-            check_labels(nested)?;
+        let (kind, got) = match assumption {
+            InnerAssumptionReceipt::Composite(nested) => {
+                check_labels(nested)?;
+                (Kind::Composite, nested.verifier_parameters)
+            }
+            InnerAssumptionReceipt::Succinct(nested) => {
+                (Kind::Succinct, nested.verifier_parameters)
+            }
+            InnerAssumptionReceipt::Groth16(nested) => (Kind::Groth16, nested.verifier_parameters),
+            _ => continue,
+        };
+        let expected = Digest::from(parameters(kind));
+        if got != expected {
+            return Err(Rejection::Parameters { expected, got });
         }
     }
     Ok(())
