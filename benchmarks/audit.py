@@ -94,10 +94,16 @@ def audit_in_this_process(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "cpu_seconds": used.ru_utime + used.ru_stime,
-        "peak_mib": used.ru_maxrss / 1024,
+        "peak_mib": _peak_mib(),
         "accepted": accepted,
         "tokens": tokens,
     }
+
+
+def _peak_mib() -> float:
+    """Highest resident memory of this process; `ru_maxrss` would count its parent's before exec."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def audit_in_a_process(job: dict[str, Any]) -> Run:

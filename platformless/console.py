@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .errors import PlatformlessError
@@ -49,8 +50,8 @@ class Output:
     def __init__(self, program: str, command: str, as_json: bool) -> None:
         self.command = command
         self.as_json = as_json
-        self.console = Console(highlight=False, soft_wrap=True)
-        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False, soft_wrap=True, emoji=False)
+        self.errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._format = f"{program}/1"
 
     def json(self, outcome: str, **fields: Any) -> None:
@@ -62,7 +63,7 @@ class Output:
         if self.as_json:
             self.json(error.outcome, error=error.to_json())
             return
-        self.errors.print(f"[bold red]{error.outcome}[/]: {_plain(error)}")
+        self.errors.print(f"[bold red]{error.outcome}[/]: {plain(error)}")
         if error.advice:
             self.errors.print(f"  what to do: {error.advice}")
 
@@ -117,14 +118,14 @@ def harmless(text: str) -> str:
     return "".join(c if c in "\n\t" or c.isprintable() else _REPLACEMENT for c in text)
 
 
+def plain(value: object) -> str:
+    """As `harmless`, for text that is printed as markup: brackets are brackets."""
+    return escape(harmless(str(value)))
+
+
 def facts() -> Table:
     """A table of names and values; long values are folded, never cut."""
     table = Table(show_header=False, box=None)
     table.add_column()
     table.add_column(overflow="fold")
     return table
-
-
-def _plain(value: object) -> str:
-    """Text in which square brackets are not markup."""
-    return str(value).replace("[", r"\[")

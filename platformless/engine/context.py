@@ -38,7 +38,9 @@ class Context:
         parameters.n_ctx = wanted * settings.sequences
         parameters.n_batch = parameters.n_ubatch = self._capacity
         parameters.n_seq_max = settings.sequences
-        parameters.n_threads = parameters.n_threads_batch = settings.thread_count
+        # llama.cpp takes the first for calls of one token, the second for all others.
+        parameters.n_threads = settings.lone_thread_count
+        parameters.n_threads_batch = settings.thread_count
         parameters.flash_attn_type = (
             llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
             if settings.flash_attention

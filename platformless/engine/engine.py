@@ -102,7 +102,7 @@ class Engine:
         return EngineRecord(
             llama_cpp=llama_build(),
             gpu_layers=max(settings.gpu_layers, -1),
-            threads=settings.thread_count,
+            threads=settings.lone_thread_count,
             batch_tokens=settings.batch_tokens,
             sequences=settings.sequences,
             kv_type=settings.kv_type.value,

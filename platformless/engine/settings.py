@@ -35,6 +35,9 @@ class EngineSettings:
     layers on the GPU."""
     threads: int = 0
     """Threads of llama.cpp; 0: one for each core that this process may use."""
+    lone_threads: int = 0
+    """Threads for a token that is decoded alone; 0: as many as for others. With flash attention,
+    one gives the bits that a batch gives, and several do not."""
     kv_type: KvType = KvType.F16
     flash_attention: bool = False
     """Off: a prompt's arithmetic does not depend on how it is cut into chunks (`engine`)."""
@@ -50,6 +53,7 @@ class EngineSettings:
             "sequences": 1,
             "context_tokens": 0,
             "threads": 0,
+            "lone_threads": 0,
             "unread_tokens": 1,
             "waiting_requests": 0,
             "patience_seconds": 0,
@@ -84,6 +88,10 @@ class EngineSettings:
     @property
     def thread_count(self) -> int:
         return self.threads or len(os.sched_getaffinity(0))
+
+    @property
+    def lone_thread_count(self) -> int:
+        return self.lone_threads or self.thread_count
 
 
 SMALLEST_CHUNK = 4

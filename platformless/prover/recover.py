@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import AsJson, BadInput, Output, guarded, harmless, read_file, write_file
+from ..console import AsJson, BadInput, Output, guarded, harmless, plain, read_file, write_file
 from .chain_options import DEFAULT_NETWORK, ChainOptions, EnvFile, NetworkName, RpcUrls
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def show(output: Output, found: RecoveredSession) -> None:
         if item.delta is not None and item.proof is not None:
             said = f"[green]recovered[/], bound to proof {place.proof_hash}"
         else:
-            problem = str(item.problem or item.proof_problem).replace("[", r"\[")
+            problem = plain(item.problem or item.proof_problem)
             kind = "recovered, but not bound to a proof" if item.delta else "not recovered"
             said = f"[red]{kind}[/]: {problem}"
         output.line(f"checkpoint {place.number}, {tokens}: {said}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from pathlib import Path
 
 import msgspec
@@ -14,9 +13,12 @@ from rich.console import Console
 from platformless.audit.session.document import AuditDocument, schema
 from platformless.audit.session.report import AuditReport
 from platformless.console import Output
+from platformless.errors import PlatformlessError
 from platformless.prover.auditing.show import show_audit
 
 from .audit_reports import (
+    ACTIVE,
+    HOSTILE,
     absurd,
     accepted,
     active,
@@ -76,7 +78,17 @@ def test_what_strangers_wrote_is_only_printed() -> None:
     text = shown(hostile())
     assert "<script>alert(1)</script>" in text
     assert "[bold red]accepted[/]" in text
-    assert not re.search(
-        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", text
-    )
+    assert not ACTIVE.search(text)
+    assert text.encode()
+
+
+def test_an_error_of_a_stranger_is_only_printed() -> None:
+    output = Output("prove-session", "audit", as_json=False)
+    printed = io.StringIO()
+    output.errors.file = printed
+    output.error(PlatformlessError(" ".join(HOSTILE), expected=HOSTILE[0], got=r"\[/]"))
+    text = printed.getvalue()
+    assert "[link=https://evil.example]" in text
+    assert ":skull:" in text
+    assert not ACTIVE.search(text)
     assert text.encode()

@@ -38,7 +38,8 @@ def render_html(report: AuditReport) -> str:
     paid = (
         ("host", payment.paid_to_host.units),
         ("treasury", payment.treasury.units),
-        ("refund", payment.refunded.units if payment.over else payment.deposit.units),
+        ("refund", payment.refunded.units),
+        ("held", 0 if payment.over else payment.deposit.units),
     )
     return _environment.get_template("page.html.jinja").render(
         report=report,
@@ -69,8 +70,9 @@ def _steps(report: AuditReport) -> list[Step]:
 def _sentence(report: AuditReport) -> str:
     tokens = report.tokens
     if not report.accepted:
-        first = report.errors[0]
-        return f"{len(report.errors):,} findings speak against it; the first: {first.meaning}"
+        count, first = len(report.errors), report.errors[0]
+        said = "One finding speaks" if count == 1 else f"{count:,} findings speak"
+        return f"{said} against it; the first: {first.meaning}"
     if report.assurance is None:
         return "Nothing was billed."
     sentence = f"{tokens.proven:,} of {tokens.claimed:,} billed tokens are proven."

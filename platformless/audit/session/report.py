@@ -1,6 +1,6 @@
 """The report of an audit: values only. `to_json` is the published format `session-audit/1`.
 
-Every number that may pass 2^53 is text; digests and addresses are text with `0x`.
+Amounts and ids are text, as they may pass 2^53; digests and addresses are text with `0x`.
 """
 
 from __future__ import annotations

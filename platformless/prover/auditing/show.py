@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from rich.markup import escape
 from rich.table import Table
 
 from ...audit.session.findings import Finding, Severity
 from ...audit.session.report import AuditReport, CheckpointAudit
-from ...console import Output, facts, harmless
+from ...console import Output, facts, plain
 from ..output import show_coverage
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
@@ -123,7 +122,7 @@ def _show_finding(output: Output, finding: Finding) -> None:
 
 
 def _plain(text: str) -> str:
-    return escape(harmless(text).replace("\n", " "))
+    return plain(text.replace("\n", " "))
 
 
 def _time(seconds: int) -> str:
