@@ -86,7 +86,8 @@ class VerifiedTranscript:
     state: State | None = None
     entries: tuple[Entry, ...] = ()
     engine: EngineRecord | None = None
-    """How the host says that its engine is set; None once it said two things."""
+    """How the host says that its engine was set for all of them; None once it said two things,
+    or nothing."""
     unsettled: tuple[Exchange, ...] = ()
     """What was asked and is not in the entries yet; the last one may be under way."""
     parts: tuple[State, ...] = field(default=(), compare=False)

@@ -16,9 +16,10 @@ What can be relied on, with the settings' defaults on the CPU:
   tokens were generated, one at a time. The same tokens decoded as one prompt give logits that
   differ a little (a few tenths, at most 1.6 seen), so that an answer may take another turn after
   an eviction.
-- With flash attention, one thread and chunks under 64 tokens, even that difference is gone. With
-  flash attention and several threads, logits depend on the company past 512 tokens of context:
-  hence it is off unless asked for.
+- With flash attention, one thread for lone tokens (`lone_threads`) and chunks under 64 tokens,
+  even that difference is gone, whatever the number of other threads: this is how a node runs
+  it. With flash attention and several threads for lone tokens, logits depend on the company
+  from 256 tokens of context on.
 - With layers on the GPU, another processor or another build of llama.cpp, logits differ in the
   same manner as between generated and prompt tokens, and none of the above is promised.
 """

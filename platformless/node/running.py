@@ -221,18 +221,20 @@ def session_rules(settings: NodeSettings) -> SessionRules:
 
 def engine_settings(settings: NodeSettings) -> EngineSettings:
     """How the model is run. Layers go to a GPU only where llama.cpp was built for one."""
-    exact = settings.engine_exact_replay
-    layers = settings.gpu_layers if offloads_to_gpu() and not exact else 0
-    if exact:
-        log.info("ENGINE_EXACT_REPLAY: flash attention, one thread, no layers on a GPU")
+    layers = settings.gpu_layers if offloads_to_gpu() else 0
+    if settings.engine_exact_replay and layers:
+        log.warning("ENGINE_EXACT_REPLAY: GPU_LAYERS is passed over")
+        layers = 0
     elif settings.gpu_layers and not layers:
         log.info("this build of llama.cpp uses no GPU: GPU_LAYERS is passed over")
+    exact = not layers if settings.engine_exact_replay is None else settings.engine_exact_replay
     return EngineSettings(
         model_path=settings.model_path,
         gpu_layers=layers,
         sequences=settings.engine_sequences,
         context_tokens=settings.context_tokens,
-        threads=1 if exact else settings.engine_threads,
+        threads=settings.engine_threads,
+        lone_threads=1 if exact else 0,
         flash_attention=exact,
     )
 

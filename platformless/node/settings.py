@@ -89,9 +89,9 @@ class NodeSettings(WorkerSettings):
     """Answers generated at once; further ones wait in line."""
     engine_threads: int = Field(default=0, ge=0)
     """Threads that the model is run with; 0: one a core."""
-    engine_exact_replay: bool = False
-    """Runs the model so that an auditor can repeat it bit for bit (docs/replay.md): flash
-    attention, one thread, no GPU. `engine_threads` and `gpu_layers` are passed over then."""
+    engine_exact_replay: bool | None = None
+    """Whether the model is run so that an auditor can repeat it bit for bit (docs/replay.md):
+    flash attention, one thread for a token alone, no GPU. None: wherever no GPU is used."""
     context_tokens: int = Field(default=4096, ge=256)
     """What one conversation may have; at most what the model was trained for."""
     max_connections: int = Field(default=1000, ge=1)

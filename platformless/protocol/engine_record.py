@@ -46,6 +46,7 @@ class EngineRecord:
     gpu_layers: int
     """Layers on a GPU; negative: all."""
     threads: int
+    """Threads for a token that is decoded alone; how many others take changes no bit."""
     batch_tokens: int
     """Most tokens decoded in one call (llama.cpp's n_ubatch)."""
     sequences: int

@@ -52,7 +52,7 @@ class TranscriptUpdate:
     state: StateDigest
     """After the last entry."""
     engine: EngineRecord | None = None
-    """How the host's engine is set; None where it does not say."""
+    """How the host's engine was set for `entries`; None where it does not say."""
 
     def document(self) -> UpdateDocument:
         return UpdateDocument(

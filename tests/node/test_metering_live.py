@@ -66,6 +66,8 @@ async def test_a_long_answer_is_cut_within(served: Served, tmp_path: Path) -> No
             assert await require_joined(node, session.id) == 200
             for checkpoint in found.checkpoints:
                 assert await node.ledger.acknowledgement(session.id, checkpoint.state_after)
+            assert {one.delta.engine for one in found.checkpoints} == {node.engine.record}
+            assert session.transcript.engine == node.engine.record
             told = merge([checkpoint.delta for checkpoint in found.checkpoints])
             assert [message.role for message in told] == ["user", "assistant"]
             assert text.startswith(told[1].content)

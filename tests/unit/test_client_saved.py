@@ -12,9 +12,11 @@ from platformless.client.saved import SavedSession
 from platformless.client.turns import Exchange
 from platformless.client.verifying import VerifiedTranscript
 from platformless.protocol.digests import WeightsRoot
+from platformless.protocol.errors import RecordFormatError
+from platformless.protocol.exported import ExportedTranscript
 from platformless.protocol.secrecy import PublicKeyBytes
 
-from .test_client_verifying import COMMITMENT, EXCHANGE, FRESH, NEW, first
+from .test_client_verifying import COMMITMENT, ENGINE, ENTRIES, EXCHANGE, FRESH, HEADER, NEW, first
 
 HOST_KEY = PublicKeyBytes.of(b"\x05" * 32)
 
@@ -30,12 +32,30 @@ def later() -> VerifiedTranscript:
         NEW.greeted(COMMITMENT, 0, None, FRESH).asking(EXCHANGE),
         first(),
         later(),
+        replace(first(), engine=ENGINE),
         replace(NEW, agreed=replace(NEW.agreed, weights_root=WeightsRoot(b"\x01" * 32))),
     ],
 )
 def test_a_session_comes_back_as_it_was(transcript: VerifiedTranscript) -> None:
     saved = SavedSession(HOST_KEY, transcript)
     assert SavedSession.decode(saved.encode()) == saved
+
+
+def test_an_older_file_says_nothing_of_the_hosts_engine() -> None:
+    fields = json.loads(SavedSession(HOST_KEY, first()).encode())
+    del fields["engine"]
+    assert SavedSession.decode(json.dumps(fields).encode()).transcript == first()
+
+
+def test_an_auditor_reads_the_file_as_it_is() -> None:
+    transcript = replace(first(), engine=ENGINE)
+    exported = ExportedTranscript.decode(SavedSession(HOST_KEY, transcript).encode())
+    assert exported == ExportedTranscript(HEADER, ENTRIES, ENGINE)
+
+
+def test_an_auditor_needs_an_answer() -> None:
+    with pytest.raises(RecordFormatError):
+        ExportedTranscript.decode(SavedSession(HOST_KEY, NEW).encode())
 
 
 def test_distrust_is_not_forgotten() -> None:
@@ -60,6 +80,8 @@ def test_other_bytes_are_refused(data: bytes) -> None:
         {"session_id": "8x"},
         {"price": "-1x"},
         {"client_part": "0x00"},
+        {"engine": {"threads": 1}},
+        {"engine": {**ENGINE.to_json(), "threads": 0}},
         {"more": 1},
     ],
 )

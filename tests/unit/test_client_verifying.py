@@ -25,6 +25,7 @@ from platformless.client.turns import Exchange, turns_of
 from platformless.client.verifying import Agreed, VerifiedTranscript
 from platformless.client.wallet import Wallet
 from platformless.protocol.digests import Address, ModelId, Salt, StateDigest, WeightsRoot
+from platformless.protocol.engine_record import EngineRecord
 from platformless.protocol.header import SessionHeader
 from platformless.protocol.prompt import ChatMessage, Prompt
 from platformless.protocol.seed import SeedPart, seed_commitment, session_seed
@@ -49,6 +50,7 @@ AGREED = Agreed(
     OUR_TERMS.price,
 )
 NEW = VerifiedTranscript(AGREED, CLIENT_PART)
+ENGINE = EngineRecord("llama-cpp-python 0.3, system 01234567", 0, 1, 32, 8, "f16", True)
 
 
 def asked(text: str, *, continues: bool = False) -> Entry:
@@ -110,6 +112,25 @@ def test_answers_follow_one_another() -> None:
         ("What is a lighthouse?", "A tower with a lamp."),
         ("Where?", "At sea."),
     ]
+
+
+@pytest.mark.parametrize(
+    ("said_first", "said_next", "believed"),
+    [
+        (ENGINE, ENGINE, ENGINE),
+        (ENGINE, replace(ENGINE, threads=2), None),
+        (ENGINE, None, None),
+        (None, ENGINE, None),
+    ],
+)
+def test_an_engine_is_known_when_the_host_always_said_the_same(
+    said_first: EngineRecord | None, said_next: EngineRecord | None, believed: EngineRecord | None
+) -> None:
+    verified = asking(EXCHANGE).take(replace(update_of(*ENTRIES), engine=said_first), 7)
+    assert verified.engine == said_first
+    after = asking(Exchange("Where?", 10, "At sea."), after=verified)
+    update = replace(update_of(*NEXT, before=verified.state), engine=said_next)
+    assert after.take(update, 2).engine == believed
 
 
 def with_terms(**changes: object) -> TranscriptUpdate:

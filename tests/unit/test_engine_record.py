@@ -70,6 +70,8 @@ def test_a_session_record_has_a_transcript() -> None:
     transcript = ExportedTranscript.decode(RECORD.read_bytes())
     assert transcript.engine is None
     assert sum(entry.billed for entry in transcript.entries) == 1000
+    (bounds,) = transcript.checkpoints
+    assert (bounds.first_entry, bounds.end_entry) == (0, len(transcript.entries))
 
 
 def test_what_it_does_not_know_is_passed_over() -> None:
@@ -88,12 +90,23 @@ def test_what_it_does_not_know_is_passed_over() -> None:
         {"header": None},
         {"entries": [{"kind": "end", "tokens": [1]}]},
         {"engine": {**RECORDED.to_json(), "threads": 0}},
+        {"engine": {**RECORDED.to_json(), "llama_cpp": "x" * 65}},
+        {"checkpoints": [{"first_entry": 1, "end_entry": 2}]},
+        {"checkpoints": [{"first_entry": 0, "end_entry": 0}]},
+        {"checkpoints": [{"first_entry": 0, "end_entry": 1000}]},
+        {"checkpoints": [{"first_entry": 0, "end_entry": 2}, {"first_entry": 1, "end_entry": 3}]},
     ],
 )
 def test_what_is_no_transcript_is_refused(change: dict[str, object]) -> None:
     document = json.loads(RECORD.read_bytes()) | change
     with pytest.raises(RecordFormatError):
         ExportedTranscript.decode(json.dumps(document).encode())
+
+
+def test_what_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformless.protocol.exported.MAX_TRANSCRIPT_BYTES", 100)
+    with pytest.raises(RecordFormatError, match="too large"):
+        ExportedTranscript.decode(RECORD.read_bytes())
 
 
 def test_nesting_without_end_is_refused() -> None:

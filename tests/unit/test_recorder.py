@@ -15,6 +15,7 @@ from platformless.node.sessions.metering import ClaimRules
 from platformless.node.sessions.recorder import Recorder
 from platformless.protocol.acknowledgement import Acknowledged
 from platformless.protocol.digests import StateDigest
+from platformless.protocol.engine_record import EngineRecord
 from platformless.protocol.header import SessionHeader
 from platformless.protocol.prompt import ChatMessage, Prompt
 from platformless.protocol.seed import SeedPart, session_seed
@@ -32,6 +33,7 @@ START = SessionStart(
 ID = HEADER.terms.session_id
 RULES = ClaimRules(Tokens(100), Tokens(100), Tokens(5000))
 SAMPLER = Sampler(0.7, 40, 0.95)
+ENGINE = EngineRecord("llama-cpp-python 0.3, system 01234567", 0, 1, 32, 8, "f16", True)
 TURN = Turn(Prompt((ChatMessage("user", "Q"),)), (1, 2, 3), (1, 2, 3))
 
 
@@ -69,10 +71,10 @@ def recorder(gated: GatedLedger) -> Recorder:
     return Recorder.begin(gated, START, RULES, Tokens(1000), lambda: 5)  # type: ignore[arg-type]
 
 
-async def resumed(ledger: Ledger) -> Recorder:
+async def resumed(ledger: Ledger, engine: EngineRecord | None = None) -> Recorder:
     kept = await ledger.session(ID)
     assert kept is not None
-    return await Recorder.resume(ledger, kept, RULES, Tokens(1000), lambda: 6)
+    return await Recorder.resume(ledger, kept, RULES, Tokens(1000), lambda: 6, engine=engine)
 
 
 async def stream(recorder: Recorder, count: int) -> None:
@@ -177,6 +179,40 @@ async def test_what_was_kept_of_an_answer_is_its_entry_after_a_crash(
     assert again.state == after.state
 
 
+async def answered(recorder: Recorder, count: int) -> None:
+    await recorder.ask(TURN, SAMPLER)
+    await stream(recorder, count)
+    await recorder.finish()
+
+
+async def test_what_a_crashed_node_streamed_is_not_said_of_the_next_ones_engine(
+    recorder: Recorder, ledger: Ledger
+) -> None:
+    """Not even where a checkpoint was cut just before."""
+    await answered(recorder, 110)
+    assert await recorder.cut() is not None
+    streamed = StreamedTokens(recorder.entries, 0, (1, 2), "xx", SAMPLER, 5)
+    await ledger.append(ID, Changes(streamed=streamed))
+    after = await resumed(ledger, ENGINE)
+    assert after.state.tokens == 112
+    for told in (None, ENGINE):
+        await answered(after, 110)
+        checkpoint = await after.cut()
+        assert checkpoint is not None
+        assert checkpoint.delta.engine == told
+
+
+async def test_a_client_is_told_of_the_engine_for_what_it_gave(
+    recorder: Recorder, ledger: Ledger
+) -> None:
+    await answered(recorder, 10)
+    after = await resumed(ledger, ENGINE)
+    own = after.entries
+    await answered(after, 10)
+    assert after.update(own).engine == ENGINE
+    assert after.update(own - 1).engine is None
+
+
 async def kept_parts(ledger: Ledger) -> tuple[StreamedTokens, ...]:
     kept = await ledger.session(ID)
     assert kept is not None
@@ -269,6 +305,25 @@ async def test_a_transcript_ends_once(recorder: Recorder, ledger: Ledger) -> Non
     assert await recorder.end() == 30
     assert recorder.ended
     assert await ledger.open_sessions() == []
+
+
+async def test_nothing_is_kept_of_an_answer_that_is_over(
+    recorder: Recorder, ledger: Ledger
+) -> None:
+    """Each batch sets a timer; none may go off after the end, or the tokens are there twice."""
+    await recorder.ask(TURN, SAMPLER)
+    for count in (16, 16, 3):
+        await recorder.keep_up()
+        for token in range(count):
+            recorder.streamed([token], "x")
+        await recorder.keep_up()
+        await asyncio.sleep(0.02)
+    await recorder.finish()
+    await asyncio.sleep(0.3)
+    kept = await ledger.session(ID)
+    assert kept is not None
+    assert kept.streamed == ()
+    assert (await resumed(ledger)).state == recorder.state
 
 
 async def test_only_the_client_acknowledges_and_only_what_was(recorder: Recorder) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from platformless.protocol.digests import StateDigest
+from platformless.protocol.engine_record import EngineRecord
 from platformless.protocol.errors import UpdateRefused
 from platformless.protocol.header import SessionHeader
 from platformless.protocol.prompt import ChatMessage, Prompt
@@ -24,10 +26,26 @@ ENTRIES = (
 START = State.initial(SEEDED)
 AFTER = START.extend(SEEDED, ENTRIES)
 UPDATE = TranscriptUpdate(SEEDED, HOST, CLIENT, 0, ENTRIES, AFTER.tokens, AFTER.digest)
+ENGINE = EngineRecord("llama-cpp-python 0.3, system 01234567", 0, 1, 32, 8, "f16", True)
 
 
-def test_an_update_comes_back_as_it_was() -> None:
-    assert TranscriptUpdate.decode(UPDATE.encode()) == UPDATE
+@pytest.mark.parametrize("engine", [None, ENGINE])
+def test_an_update_comes_back_as_it_was(engine: EngineRecord | None) -> None:
+    update = replace(UPDATE, engine=engine)
+    assert TranscriptUpdate.decode(update.encode()) == update
+
+
+def test_an_older_host_says_nothing_of_its_engine() -> None:
+    document = json.loads(UPDATE.encode())
+    del document["engine"]
+    assert TranscriptUpdate.decode(json.dumps(document).encode()) == UPDATE
+
+
+def test_an_engine_that_cannot_be_is_refused() -> None:
+    document = json.loads(replace(UPDATE, engine=ENGINE).encode())
+    document["engine"]["threads"] = 0
+    with pytest.raises(UpdateRefused):
+        TranscriptUpdate.decode(json.dumps(document).encode())
 
 
 def test_following_the_entries_gives_the_state() -> None:

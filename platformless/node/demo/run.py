@@ -47,7 +47,6 @@ _DEPOSIT_USDC = "0.5"
 _SETTINGS = {
     **dict.fromkeys(("BROKER_URL", "S5_PORTAL_URL", "LEDGER_URL", "LEDGER_KEY", "MODEL_PATH"), ""),
     "API_HOST": "127.0.0.1",
-    "ENGINE_EXACT_REPLAY": "true",
     "DISCONNECT_GRACE_SECONDS": "1",
     "SETTLE_IDLE_SECONDS": "5",
     "CONFIRMATIONS": "2",

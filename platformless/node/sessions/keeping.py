@@ -105,6 +105,7 @@ class OpenAnswer:
             self._timer = None
 
     def _set_timer(self) -> None:
+        self._stop_timer()  # one that is forgotten would keep tokens after the answer's end
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(_BATCH_SECONDS, self._keep_soon)
 

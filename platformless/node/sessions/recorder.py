@@ -74,6 +74,8 @@ class Recorder:
         """Where completions ended, and what the end of the session there would be: what a client
         may acknowledge. The last checkpoint's claim ends with that end."""
         self._started = bool(entries)
+        self._own_from = 0
+        """Number of the first entry that no other node may have made."""
 
     @classmethod
     def begin(
@@ -102,13 +104,13 @@ class Recorder:
         engine: EngineRecord | None = None,
     ) -> Recorder:
         """Of a session that the ledger knows. What was streamed of an answer that never ended
-        becomes an entry.
+        becomes an entry; which engine gave it is not known.
 
         Raises:
             ProtocolError, LedgerError: when what was kept cannot be used.
         """
         entries = [one.entry for one in kept.entries]
-        meter = meter_of(kept, rules).run_by(engine)
+        meter = meter_of(kept, rules)
         recorder = cls(ledger, kept.start, meter, entries, checkpoint_tokens, clock_ms, on_job)
         state = State.initial(kept.start.header)
         for entry in entries:
@@ -118,6 +120,8 @@ class Recorder:
         if left_over is not None:
             async with recorder._lock:
                 await recorder._append(left_over, drop_streamed=True)
+        recorder._meter = recorder._meter.run_by(engine)
+        recorder._own_from = len(entries)
         return recorder
 
     @property
@@ -156,7 +160,7 @@ class Recorder:
             entries=tuple(self._entries[first:]),
             tokens=self.state.tokens,
             state=self.state.digest,
-            engine=self._meter.engine,
+            engine=self._meter.engine if first >= self._own_from else None,
         )
 
     async def ask(self, turn: Turn, sampler: Sampler) -> None:
