@@ -331,6 +331,7 @@ async def measure(
                 environment = nodes.environment(
                     context_tokens=CONTEXT,
                     engine_threads=threads,
+                    engine_exact_replay=False,  # as bare llama-cpp-python runs
                     data_folder=folder / f"node-{threads}",
                 )
                 node = stack.enter_context(NodeProcess(environment))

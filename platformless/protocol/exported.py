@@ -22,38 +22,13 @@ MAX_TRANSCRIPT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointBounds:
-    """Entries of a checkpoint: from `first_entry` up to, not including, `end_entry`."""
-
-    first_entry: int
-    end_entry: int
-
-
-@dataclass(frozen=True, slots=True)
 class ExportedTranscript:
-    """Header and entries of a session, from the first on.
-
-    Raises:
-        RecordFormatError: when the checkpoints do not follow one another.
-    """
+    """Header and entries of a session, from the first on."""
 
     header: SessionHeader
     entries: tuple[Entry, ...]
     engine: EngineRecord | None = None
     """How the host says that its engine was set, where it said so."""
-    checkpoints: tuple[CheckpointBounds, ...] = ()
-    """Where the document says that they were cut; a saved session does not."""
-
-    def __post_init__(self) -> None:
-        end = 0
-        for number, bounds in enumerate(self.checkpoints):
-            if bounds.first_entry != end or not end < bounds.end_entry <= len(self.entries):
-                raise RecordFormatError(
-                    f"checkpoint {number} does not follow the one before",
-                    expected=f"entries from {end}, at least one, up to {len(self.entries)}",
-                    got=f"{bounds.first_entry} to {bounds.end_entry}",
-                )
-            end = bounds.end_entry
 
     @classmethod
     def decode(cls, data: bytes) -> ExportedTranscript:
@@ -75,7 +50,6 @@ class ExportedTranscript:
                 fields.header.header(),
                 tuple(entry.entry() for entry in fields.entries),
                 EngineRecord.of(fields.engine) if fields.engine else None,
-                tuple(fields.checkpoints),
             )
         except ProtocolError as error:
             raise RecordFormatError(
@@ -90,4 +64,3 @@ class _Document(Struct, frozen=True):
     header: HeaderRecord | None
     entries: list[EntryRecord]
     engine: EngineRecordFields | None = None
-    checkpoints: list[CheckpointBounds] = []

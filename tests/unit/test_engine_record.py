@@ -70,8 +70,6 @@ def test_a_session_record_has_a_transcript() -> None:
     transcript = ExportedTranscript.decode(RECORD.read_bytes())
     assert transcript.engine is None
     assert sum(entry.billed for entry in transcript.entries) == 1000
-    (bounds,) = transcript.checkpoints
-    assert (bounds.first_entry, bounds.end_entry) == (0, len(transcript.entries))
 
 
 def test_what_it_does_not_know_is_passed_over() -> None:
@@ -91,10 +89,6 @@ def test_what_it_does_not_know_is_passed_over() -> None:
         {"entries": [{"kind": "end", "tokens": [1]}]},
         {"engine": {**RECORDED.to_json(), "threads": 0}},
         {"engine": {**RECORDED.to_json(), "llama_cpp": "x" * 65}},
-        {"checkpoints": [{"first_entry": 1, "end_entry": 2}]},
-        {"checkpoints": [{"first_entry": 0, "end_entry": 0}]},
-        {"checkpoints": [{"first_entry": 0, "end_entry": 1000}]},
-        {"checkpoints": [{"first_entry": 0, "end_entry": 2}, {"first_entry": 1, "end_entry": 3}]},
     ],
 )
 def test_what_is_no_transcript_is_refused(change: dict[str, object]) -> None:

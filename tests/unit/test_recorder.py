@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,25 @@ async def test_a_client_is_told_of_the_engine_for_what_it_gave(
     await answered(after, 10)
     assert after.update(own).engine == ENGINE
     assert after.update(own - 1).engine is None
+
+
+async def test_a_node_that_goes_on_with_the_same_settings_says_so(ledger: Ledger) -> None:
+    """A client may leave before a checkpoint and come back, or the node start again."""
+    begun = Recorder.begin(ledger, START, RULES, Tokens(1000), lambda: 5, engine=ENGINE)
+    await answered(begun, 10)
+    same = await resumed(ledger, ENGINE)
+    assert same.update(0).engine == ENGINE
+    await answered(same, 100)
+    checkpoint = await same.cut()
+    assert checkpoint is not None
+    assert checkpoint.delta.engine == ENGINE
+    await answered(same, 10)
+    other = await resumed(ledger, replace(ENGINE, threads=7))
+    assert other.update(0).engine is None
+    await answered(other, 100)
+    mixed = await other.cut()
+    assert mixed is not None
+    assert mixed.delta.engine is None
 
 
 async def kept_parts(ledger: Ledger) -> tuple[StreamedTokens, ...]:

@@ -70,9 +70,14 @@ class Meter:
         initial = State.initial(header)
         return cls(header, rules, initial, initial)
 
-    def run_by(self, engine: EngineRecord | None) -> Meter:
-        """The meter of a node whose engine is so set."""
-        return replace(self, engine=engine, pending_engine=None if self.pending else engine)
+    def run_by(self, engine: EngineRecord | None, *, pending_too: bool = False) -> Meter:
+        """The meter of a node whose engine is so set.
+
+        Args:
+            pending_too: Whether what is pending was given by an engine that was set the same.
+        """
+        known = pending_too or not self.pending
+        return replace(self, engine=engine, pending_engine=engine if known else None)
 
     @property
     def claimed(self) -> Tokens:

@@ -75,7 +75,7 @@ class Recorder:
         may acknowledge. The last checkpoint's claim ends with that end."""
         self._started = bool(entries)
         self._own_from = 0
-        """Number of the first entry that no other node may have made."""
+        """From this entry on all were given by an engine that is set like this one."""
 
     @classmethod
     def begin(
@@ -120,8 +120,12 @@ class Recorder:
         if left_over is not None:
             async with recorder._lock:
                 await recorder._append(left_over, drop_streamed=True)
-        recorder._meter = recorder._meter.run_by(engine)
-        recorder._own_from = len(entries)
+        given_by = [one.engine for one in kept.entries] + [None] * bool(kept.streamed)
+        foreign = [number for number, one in enumerate(given_by) if one != engine]
+        own_from = foreign[-1] + 1 if foreign else 0
+        cut = recorder._meter.before.entries
+        recorder._meter = recorder._meter.run_by(engine, pending_too=own_from <= cut)
+        recorder._own_from = own_from
         return recorder
 
     @property
@@ -231,7 +235,7 @@ class Recorder:
             if meter.can_cut():
                 cut, meter = meter.cut()
                 checkpoint = kept_checkpoint(cut, self._clock_ms())
-            kept = KeptEntry(len(self._entries), entry, self._clock_ms())
+            kept = self._kept(entry)
             changes = Changes(
                 entries=(kept,), checkpoint=checkpoint, ended=True, due_at=meter.rules.due_at
             )
@@ -327,7 +331,7 @@ class Recorder:
         self._note(entry, meter.state)
 
     def _kept(self, entry: Entry, *, partial: bool = False) -> KeptEntry:
-        return KeptEntry(len(self._entries), entry, self._clock_ms(), partial)
+        return KeptEntry(len(self._entries), entry, self._clock_ms(), partial, self._meter.engine)
 
     def _note(self, entry: Entry, state: State) -> None:
         if entry.kind is Kind.COMPLETION:

@@ -36,13 +36,16 @@ class EntryContent(Struct, frozen=True):
     entry: EntryRecord
     at_ms: int
     partial: bool
+    engine: EngineRecordFields | None = None
 
     @classmethod
     def of(cls, kept: KeptEntry) -> EntryContent:
-        return cls(EntryRecord.of(kept.entry), kept.at_ms, kept.partial)
+        engine = EngineRecordFields.of(kept.engine) if kept.engine else None
+        return cls(EntryRecord.of(kept.entry), kept.at_ms, kept.partial, engine)
 
     def kept(self, number: int) -> KeptEntry:
-        return KeptEntry(number, self.entry.entry(), self.at_ms, self.partial)
+        engine = EngineRecord.of(self.engine) if self.engine else None
+        return KeptEntry(number, self.entry.entry(), self.at_ms, self.partial, engine)
 
 
 class StreamedContent(Struct, frozen=True):

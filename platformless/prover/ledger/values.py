@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...protocol.acknowledgement import AcknowledgementSignature
 from ...protocol.delta import Delta
 from ...protocol.digests import StateDigest
+from ...protocol.engine_record import EngineRecord
 from ...protocol.header import SessionHeader
 from ...protocol.secrecy import PublicKeyBytes
 from ...protocol.seed import SeedPart
@@ -42,6 +43,8 @@ class KeptEntry:
     """Unix time in milliseconds."""
     partial: bool = False
     """Whether the next entry goes on with the same answer."""
+    engine: EngineRecord | None = None
+    """How the engine was set that gave it; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
