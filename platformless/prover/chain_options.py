@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 
 from ..chain.networks import BASE_SEPOLIA, Network, network_from, network_named
 from ..console import BadInput
+from ..protocol.digests import Address
 
 NetworkName = Annotated[str, typer.Option("--network", help="Deployment whose addresses are used.")]
 EnvFile = Annotated[
@@ -21,16 +22,20 @@ EnvFile = Annotated[
 RpcUrls = Annotated[
     list[str] | None, typer.Option("--rpc-url", help="RPC address; may be given several times.")
 ]
+MarketplaceAddress = Annotated[
+    str | None, typer.Option("--marketplace", help="Address of JobMarketplace.")
+]
 DEFAULT_NETWORK = BASE_SEPOLIA.name
 
 
 @dataclass(frozen=True, slots=True)
 class ChainOptions:
-    """What was given. Later ones win: network, environment, `.env`, RPC addresses."""
+    """What was given. Later ones win: network, environment, `.env`, single addresses."""
 
     network: str
     env_file: Path | None
     rpc_urls: tuple[str, ...]
+    marketplace: str | None = None
 
     def resolve(self) -> Network:
         """Raises:
@@ -44,4 +49,6 @@ class ChainOptions:
             given = dotenv_values(self.env_file, interpolate=False)
             environment |= {name: value for name, value in given.items() if value is not None}
         network = network_from(environment, network_named(self.network))
+        if self.marketplace is not None:
+            network = replace(network, marketplace=Address.from_hex(self.marketplace))
         return replace(network, rpc_urls=self.rpc_urls) if self.rpc_urls else network

@@ -32,13 +32,13 @@ from ..protocol.record import SessionRecord
 from ..protocol.transcript import Tokens
 from .auditing.aggregate import aggregate
 from .auditing.audit import audit
+from .auditing.recover import recover
 from .auditing.watch import watch
 from .binary import find_prover
 from .output import show_claim, show_estimate, show_proof, show_verification
 from .process import StarkProver
 from .progress import ProgressDisplay
 from .proof import ProofReport, estimate_window, prove_window
-from .recover import recover
 from .throughput import expected_throughput
 
 _PROGRAM = "prove-session"

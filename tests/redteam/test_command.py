@@ -101,6 +101,7 @@ async def test_a_policy_file_and_flags(stage: Stage, tmp_path: Path) -> None:
         (("--minimum-assurance", "sampled"), 2),
         (("--receipt-kind", "fake"), 2),
         (("--trust-image", "session"), 2),
+        (("--marketplace", "0x12"), 2),
         (("--whole-session", "neither"), 2),
     ],
 )

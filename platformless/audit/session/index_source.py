@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 from urllib.parse import urlsplit
 
 import httpx
@@ -12,6 +13,7 @@ from .errors import IndexUnavailable
 from .index_check import MAX_INDEX_BYTES
 
 _SECONDS = 10.0
+_PORTS = {"http": 80, "https": 443}
 
 
 async def index_from_host(api_url: str, session_id: int, *, private_hosts: bool = False) -> bytes:
@@ -24,7 +26,9 @@ async def index_from_host(api_url: str, session_id: int, *, private_hosts: bool 
     Raises:
         IndexUnavailable: when there is none, or it cannot be had.
     """
-    _require_public(api_url, private_hosts)
+    name, port = _host_of(api_url)
+    if not private_hosts:
+        await _require_public(name, port, api_url)
     url = f"{api_url.rstrip('/')}/v1/checkpoints/{session_id}"
     try:
         async with asyncio.timeout(_SECONDS), httpx.AsyncClient(timeout=_SECONDS) as http:
@@ -50,22 +54,32 @@ async def _read(http: httpx.AsyncClient, url: str) -> bytes:
         return bytes(data)
 
 
-def _require_public(api_url: str, private_hosts: bool) -> None:
+def _host_of(api_url: str) -> tuple[str, int]:
     try:
         parts = urlsplit(api_url)
-        name = parts.hostname or ""
+        name, port = parts.hostname, parts.port
     except ValueError:
-        parts, name = None, ""
-    if parts is None or parts.scheme not in ("http", "https") or not name:
+        name, port = None, None
+    else:
+        if parts.scheme not in _PORTS:
+            name = None
+    if not name:
         raise IndexUnavailable(
             "the host's address is not one of HTTP", expected="http:// or https://", got=api_url
         )
-    if private_hosts:
-        return
+    return name, port or _PORTS[parts.scheme]
+
+
+async def _require_public(name: str, port: int, api_url: str) -> None:
+    """The name is looked up, and again by the request: one that changes its answer in between gets
+    past this, to a service that answers a GET of one path."""
+    loop = asyncio.get_running_loop()
     try:
-        public = ipaddress.ip_address(name).is_global
-    except ValueError:
-        public = name != "localhost" and not name.endswith((".localhost", ".local", ".internal"))
+        async with asyncio.timeout(_SECONDS):
+            found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        public = all(ipaddress.ip_address(address[0]).is_global for *_, address in found)
+    except (OSError, TimeoutError, UnicodeError, ValueError) as error:
+        raise IndexUnavailable("the host's name is not known", got=f"{name}: {error}") from error
     if not public:
         raise IndexUnavailable(
             "the host's address is within a private network and was not asked",

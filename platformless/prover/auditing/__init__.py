@@ -1,1 +1,1 @@
-"""The commands `audit`, `aggregate` and `watch`, and how they show what they found."""
+"""The commands on whole sessions: `audit`, `aggregate`, `watch`, `recover`."""

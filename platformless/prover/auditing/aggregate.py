@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...console import AsJson, BadInput, Output, guarded, write_file
-from ..chain_options import DEFAULT_NETWORK, ChainOptions, EnvFile, NetworkName, RpcUrls
+from ..chain_options import (
+    DEFAULT_NETWORK,
+    ChainOptions,
+    EnvFile,
+    MarketplaceAddress,
+    NetworkName,
+    RpcUrls,
+)
 from .options import PortalPatience, PortalUrls, opened
 
 if TYPE_CHECKING:
@@ -22,6 +29,7 @@ def aggregate(
     network: NetworkName = DEFAULT_NETWORK,
     env_file: EnvFile = None,
     rpc_url: RpcUrls = None,
+    marketplace: MarketplaceAddress = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Bundle to write; default session-N.bundle.")
     ] = None,
@@ -55,7 +63,7 @@ def aggregate(
         target = out or Path(f"session-{session}.bundle")
         if not target.parent.is_dir():
             raise BadInput("the folder of the bundle does not exist", got=target.parent)
-        options = ChainOptions(network, env_file, tuple(rpc_url or ()))
+        options = ChainOptions(network, env_file, tuple(rpc_url or ()), marketplace)
 
         async def aggregating() -> tuple[AggregateProof, str | None]:
             async with opened(options, portal, portal_patience) as (chain, storage):

@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...console import AsJson, BadInput, Output, guarded, read_file, write_file
-from ..chain_options import DEFAULT_NETWORK, ChainOptions, EnvFile, NetworkName, RpcUrls
-from ..recover import KEY_VARIABLE, read_key
+from ..chain_options import (
+    DEFAULT_NETWORK,
+    ChainOptions,
+    EnvFile,
+    MarketplaceAddress,
+    NetworkName,
+    RpcUrls,
+)
 from .options import (
     AskHost,
     AskPrivateHosts,
     Deltas,
+    KeyFile,
     MinimumAssurance,
     MostUnproven,
     PolicyFile,
@@ -30,6 +37,7 @@ from .options import (
     TrustedImages,
     bundle_named,
     opened,
+    read_key,
 )
 
 if TYPE_CHECKING:
@@ -45,14 +53,9 @@ def audit(
     network: NetworkName = DEFAULT_NETWORK,
     env_file: EnvFile = None,
     rpc_url: RpcUrls = None,
+    marketplace: MarketplaceAddress = None,
     second_rpc_url: SecondRpcUrl = None,
-    key_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--key-file",
-            help=f"File with the recovery key's private key in hex; default: ${KEY_VARIABLE}.",
-        ),
-    ] = None,
+    key_file: KeyFile = None,
     transcript: Annotated[
         Path | None,
         typer.Option("--transcript", help="The client's saved session, or a session record."),
@@ -108,7 +111,7 @@ def audit(
             raise BadInput("the folder of the report does not exist", got=html.parent)
         if model is not None and not model.is_file():
             raise BadInput(f"cannot read {model}", expected="a GGUF file")
-        options = ChainOptions(network, env_file, tuple(rpc_url or ()))
+        options = ChainOptions(network, env_file, tuple(rpc_url or ()), marketplace)
         wanted = PolicyOptions(
             policy,
             minimum_assurance,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
     from ...chain.connection import Chain
     from ...storage.portals import Portals
 
+KEY_VARIABLE = "RECOVERY_PRIVATE_KEY"
+_KEY_BYTES = 32
+_PORTAL_PATIENCE_SECONDS = 60.0
+
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        help=f"File with the recovery key's private key in hex; default: ${KEY_VARIABLE}.",
+    ),
+]
 PortalUrls = Annotated[
     list[str],
     typer.Option("--portal", envvar="S5_PORTAL_URL", help="S5 portal; may be given several times."),
@@ -122,7 +134,9 @@ class PolicyOptions:
 
 @asynccontextmanager
 async def opened(
-    options: ChainOptions, portals: list[str], patience_seconds: float
+    options: ChainOptions,
+    portals: list[str],
+    patience_seconds: float = _PORTAL_PATIENCE_SECONDS,
 ) -> AsyncIterator[tuple[Chain, Portals]]:
     """Chain and storage, as the options name them."""
     from ...chain.connection import Chain
@@ -133,6 +147,27 @@ async def opened(
     settings = PortalsSettings(patience_seconds=patience_seconds)
     async with Chain(options.resolve()) as chain, Portals(clients, settings) as storage:
         yield chain, storage
+
+
+def read_key(key_file: Path | None) -> bytes | None:
+    """The private key of a file, or of the environment; None when there is none.
+
+    Raises:
+        BadInput: when it is not 32 bytes in hex. The key is not shown.
+    """
+    if key_file is not None:
+        text, source = read_file(key_file).decode("ascii", "replace"), str(key_file)
+    else:
+        text, source = os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE
+        if not text:
+            return None
+    try:
+        key = bytes.fromhex(text.strip().removeprefix("0x"))
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise BadInput(f"{source} holds no private key", expected=f"{_KEY_BYTES} bytes in hex")
+    return key
 
 
 async def bundle_named(named: str | None, storage: Portals) -> bytes | None:

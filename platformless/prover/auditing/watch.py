@@ -13,7 +13,14 @@ import typer
 
 from ...console import BadInput, Output, guarded, read_file, stop_requested, write_file
 from ...protocol.digests import Address
-from ..chain_options import DEFAULT_NETWORK, ChainOptions, EnvFile, NetworkName, RpcUrls
+from ..chain_options import (
+    DEFAULT_NETWORK,
+    ChainOptions,
+    EnvFile,
+    MarketplaceAddress,
+    NetworkName,
+    RpcUrls,
+)
 from .options import (
     AskHost,
     AskPrivateHosts,
@@ -34,6 +41,7 @@ def watch(
     network: NetworkName = DEFAULT_NETWORK,
     env_file: EnvFile = None,
     rpc_url: RpcUrls = None,
+    marketplace: MarketplaceAddress = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="JSON lines are appended here; default: standard output."),
@@ -71,7 +79,7 @@ def watch(
         keeper = _Keeper(out, state)
         wanted = PolicyOptions(policy, None, None, (), (), False, None, False, False).resolve()
         inputs = AuditInputs(policy=wanted, ask_host=ask_host, ask_private_hosts=ask_private_hosts)
-        options = ChainOptions(network, env_file, tuple(rpc_url or ()))
+        options = ChainOptions(network, env_file, tuple(rpc_url or ()), marketplace)
 
         async def watching() -> None:
             async with opened(options, portal, portal_patience) as (chain, storage):

@@ -4,41 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import AsJson, BadInput, Output, guarded, harmless, plain, read_file, write_file
-from .chain_options import DEFAULT_NETWORK, ChainOptions, EnvFile, NetworkName, RpcUrls
+from ...console import AsJson, Output, guarded, harmless, plain, write_file
+from ..chain_options import (
+    DEFAULT_NETWORK,
+    ChainOptions,
+    EnvFile,
+    MarketplaceAddress,
+    NetworkName,
+    RpcUrls,
+)
+from .options import KeyFile, PortalUrls, opened, read_key
 
 if TYPE_CHECKING:
-    from ..audit.recovery import RecoveredSession
+    from ...audit.recovery import RecoveredSession
 
-KEY_VARIABLE = "RECOVERY_PRIVATE_KEY"
-_KEY_BYTES = 32
 _INCOMPLETE = 1
 
 
 def recover(
     session: Annotated[int, typer.Argument(min=1, help="Session id, the job id on chain.")],
-    portal: Annotated[
-        list[str],
-        typer.Option(
-            "--portal", envvar="S5_PORTAL_URL", help="S5 portal; may be given several times."
-        ),
-    ],
+    portal: PortalUrls,
     network: NetworkName = DEFAULT_NETWORK,
     env_file: EnvFile = None,
     rpc_url: RpcUrls = None,
-    key_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--key-file",
-            help=f"File with the recovery key's private key in hex; default: ${KEY_VARIABLE}.",
-        ),
-    ] = None,
+    marketplace: MarketplaceAddress = None,
+    key_file: KeyFile = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write conversation and findings as JSON here.")
     ] = None,
@@ -51,18 +46,14 @@ def recover(
 
     def run(output: Output) -> None:
         # Here, not above: the commands that need no chain start quicker.
-        from ..audit.recovery import recover_session
-        from ..chain.connection import Chain
-        from ..storage.client import ClientSettings, PortalClient
-        from ..storage.portals import Portals
+        from ...audit.recovery import recover_session
 
-        chosen = ChainOptions(network, env_file, tuple(rpc_url or ())).resolve()
+        options = ChainOptions(network, env_file, tuple(rpc_url or ()), marketplace)
         private_key = read_key(key_file)
 
         async def recovering() -> RecoveredSession:
-            clients = [PortalClient(ClientSettings(url)) for url in portal]
-            async with Chain(chosen) as chain, Portals(clients) as portals:
-                return await recover_session(chain, portals, session, private_key)
+            async with opened(options, portal) as (chain, storage):
+                return await recover_session(chain, storage, session, private_key)
 
         found = asyncio.run(recovering())
         document = found.to_json()
@@ -102,24 +93,3 @@ def show(output: Output, found: RecoveredSession) -> None:
             f"[red]incomplete[/]: the contract counts {found.session.tokens_proven:,} tokens, "
             f"{counted:,} were shown"
         )
-
-
-def read_key(key_file: Path | None) -> bytes | None:
-    """The private key of a file, or of the environment; None when there is none.
-
-    Raises:
-        BadInput: when it is not 32 bytes in hex. The key is not shown.
-    """
-    if key_file is not None:
-        text, source = read_file(key_file).decode("ascii", "replace"), str(key_file)
-    else:
-        text, source = os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE
-        if not text:
-            return None
-    try:
-        key = bytes.fromhex(text.strip().removeprefix("0x"))
-    except ValueError:
-        key = b""
-    if len(key) != _KEY_BYTES:
-        raise BadInput(f"{source} holds no private key", expected=f"{_KEY_BYTES} bytes in hex")
-    return key
