@@ -19,6 +19,7 @@ def coverage_of(
 ) -> tuple[Component, ...]:
     """The table of a report."""
     everything = shown.claimed > 0 and shown.proven == shown.claimed
+    part = f"{shown.proven:,} of {shown.claimed:,} billed tokens"
     received = transcript is not None and everything and transcript.matched >= shown.claimed
     read = bool(shown.deltas) and set(shown.deltas) == {"read"}
     consistent = replay is not None and replay.replayed and received
@@ -29,17 +30,21 @@ def coverage_of(
             _PROVEN if everything else _NOT,
             "the billed tokens are completion tokens of one transcript, each billed once"
             if everything
-            else f"{shown.claimed - shown.proven} of {shown.claimed} billed tokens are unproven",
+            else f"{part} are proven",
         ),
         Component(
             "transcript",
             _PROVEN if everything else _NOT,
-            "checkpoints join from the first state to the last",
+            "checkpoints join from the first state to the last"
+            if everything
+            else f"checkpoints join as far as {part} go",
         ),
         Component(
             "session terms",
             _PROVEN if everything else _NOT,
-            "chain, marketplace, session, host, client, model id and price are the chain's",
+            "chain, marketplace, session, host, client, model id and price are the chain's"
+            if everything
+            else f"shown for {part} alone",
         ),
         Component(
             "payment",
@@ -74,6 +79,6 @@ def coverage_of(
             _CHECKED if acknowledged else _NOT,
             "the client has signed for every token"
             if acknowledged
-            else f"the client has signed for {shown.acknowledged} of {shown.claimed} tokens",
+            else f"the client has signed for {shown.acknowledged:,} of {shown.claimed:,} tokens",
         ),
     )

@@ -114,10 +114,10 @@ def _show_finding(output: Output, finding: Finding) -> None:
     output.line(
         f"[{colour}]{finding.severity.value}[/] {finding.code} {where}{_plain(finding.message)}"
     )
-    if finding.expected is not None or finding.got is not None:
-        expected = _plain(finding.expected if finding.expected is not None else "-")
-        got = _plain(finding.got if finding.got is not None else "-")
-        output.line(f"  expected {expected}; got {got}")
+    told = {"expected": finding.expected, "got": finding.got}
+    values = [f"{name} {_plain(value)}" for name, value in told.items() if value is not None]
+    if values:
+        output.line(f"  {'; '.join(values)}")
     output.line(f"  [dim]{_plain(finding.meaning)}[/]")
 
 

@@ -87,7 +87,8 @@ def margins(values: Sequence[float], limit: float) -> str:
     if limit > 0:
         at = y(math.log10(max(limit, _SMALLEST_MARGIN)))
         shapes.append(f'<path class="limit" d="M{_LEFT} {at:.1f}H{WIDTH - _RIGHT}"/>')
-        shapes.append(_label(WIDTH - _RIGHT - 4, at - 5, "end", f"limit {limit:.2g} logits"))
+        above = at - 5 if at > 2 * _TOP else at + 12
+        shapes.append(_label(WIDTH - _RIGHT - 4, above, "end", f"limit {limit:.2g} logits"))
     shapes.append(_label(_LEFT, HEIGHT - 8, "start", "first token"))
     shapes.append(_label(WIDTH - _RIGHT, HEIGHT - 8, "end", f"token {len(values):,}"))
     differing = sum(value > 0 for value in values)
