@@ -1,5 +1,12 @@
 """The audit of a whole session: chain, storage, proofs, and what a client and a model add.
 
-`audit.audit_session` is the whole of it; it returns a `report.AuditReport` and never a bare yes.
-`policy` is what the auditor insists on; `findings` is what can be found, with its meaning.
+`audit_session` is the whole of it; it returns an `AuditReport` and never a bare yes. `AuditPolicy`
+is what the auditor insists on; `findings` is what can be found, with its meaning.
 """
+
+from .audit import audit_session
+from .inputs import AuditInputs
+from .report import AuditReport
+from .session_policy import AuditPolicy
+
+__all__ = ["AuditInputs", "AuditPolicy", "AuditReport", "audit_session"]
