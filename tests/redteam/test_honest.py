@@ -8,6 +8,7 @@ from dataclasses import replace
 from platformless.audit.session.findings import Severity
 from platformless.audit.session.inputs import AuditInputs
 from platformless.audit.session.session_policy import AuditPolicy
+from platformless.engine.model import packaged_model
 from platformless.protocol.assurance import Assurance
 from platformless.protocol.transcript import Kind, Tokens
 from tests.data.make_aggregate import BUNDLE as AGGREGATE
@@ -109,3 +110,10 @@ async def test_one_proof_stands_for_all_checkpoints(stage: Stage) -> None:
     assert report.transcript is not None
     assert report.transcript.matched == report.tokens.claimed == report.tokens.proven
     assert "AUD-502" in {one.code for one in report.findings}
+
+
+async def test_a_model_without_a_transcript_tells_nothing(stage: Stage) -> None:
+    await stage.be_honest()
+    report = await stage.audit(AuditInputs(model=packaged_model()))
+    assert report.accepted
+    assert "AUD-326" in {one.code for one in report.findings}

@@ -20,6 +20,7 @@ SHOWN = Shown(
     deltas=("read", "read"),
     index_checked=True,
     settled=True,
+    replayed_exactly=True,
 )
 STRICT = AuditPolicy(
     minimum_assurance=Assurance.REPLAYED,
@@ -27,6 +28,7 @@ STRICT = AuditPolicy(
     deltas="read",
     require_index=True,
     require_settled=True,
+    require_exact_replay=True,
 )
 
 
@@ -49,6 +51,7 @@ def test_what_is_shown_in_full_breaks_nothing() -> None:
         ({"deltas": ("missing", "read")}, "AUD-604"),
         ({"index_checked": False}, "AUD-605"),
         ({"settled": False}, "AUD-606"),
+        ({"replayed_exactly": False}, "AUD-607"),
     ],
 )
 def test_every_rule_is_broken_by_its_own(change: dict[str, object], code: str) -> None:
@@ -63,6 +66,7 @@ def test_the_defaults_ask_for_proofs_and_published_deltas() -> None:
         deltas=("sealed", "sealed"),
         index_checked=False,
         settled=False,
+        replayed_exactly=False,
     )
     assert codes(AuditPolicy(), least) == []
     assert codes(AuditPolicy(), replace(least, deltas=("sealed", "missing"))) == ["AUD-604"]

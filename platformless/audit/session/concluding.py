@@ -11,6 +11,7 @@ from ...chain.networks import Network
 from ...protocol.assurance import Assurance
 from ...protocol.transcript import Tokens
 from ..evidence import CheckpointEvidence
+from ..replay.modes import ReplayMode
 from .coverage import coverage_of
 from .facts import SessionFacts
 from .findings import Finding, worst_first
@@ -56,14 +57,19 @@ def conclude(gathered: Gathered, policy: AuditPolicy, seconds: float) -> AuditRe
         for item in gathered.evidence
     )
     tokens = _totals(gathered, checkpoints)
+    assurance = _assurance(gathered, tokens)
+    replay = gathered.replay
     shown = Shown(
         claimed=tokens.claimed,
         proven=tokens.proven,
         acknowledged=tokens.acknowledged,
-        assurance=_assurance(gathered, tokens),
+        assurance=assurance,
         deltas=tuple(one.delta_state for one in checkpoints),
         index_checked=gathered.index_checked,
         settled=facts.over,
+        replayed_exactly=assurance is Assurance.REPLAYED
+        and replay is not None
+        and replay.mode is ReplayMode.EXACT,
     )
     broken = [Finding.of(one) for one in policy.broken_by(shown)]
     return AuditReport(

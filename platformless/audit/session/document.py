@@ -127,6 +127,7 @@ class PolicyFields(Struct, frozen=True, forbid_unknown_fields=True):
     deltas: Literal["none", "published", "read"]
     require_index: bool
     require_settled: bool
+    require_exact_replay: bool
 
 
 class AuditDocument(Struct, frozen=True, forbid_unknown_fields=True):

@@ -44,6 +44,7 @@ AuditProblem                 AUD-000
     ├── DeltasNotRead        AUD-604   the policy asks for readable deltas
     ├── IndexRequired        AUD-605   the policy asks for the host's index
     ├── NotSettled           AUD-606   the policy asks for a session that is over
+    ├── NotExact             AUD-607   the policy asks for a replay that is bit for bit
     └── PolicyUnreadable     AUD-610   the policy file is none
 """
 
@@ -203,6 +204,10 @@ class IndexRequired(PolicyBroken):
 
 class NotSettled(PolicyBroken):
     code = "AUD-606"
+
+
+class NotExact(PolicyBroken):
+    code = "AUD-607"
 
 
 class PolicyUnreadable(PolicyBroken):

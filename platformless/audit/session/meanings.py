@@ -46,6 +46,7 @@ _MEANINGS = {
     "AUD-604": "A published part of the conversation is missing, or could not be read.",
     "AUD-605": "The policy asks for the host's list of checkpoints.",
     "AUD-606": "The policy asks for a session that is over.",
+    "AUD-607": "Rounding was allowed for, so some other models would have passed.",
     "VER-101": "The published proof is not a proof file.",
     "VER-102": "The published file proves something else than a session's tokens.",
     "VER-103": "The proof file promises more than such a proof can give.",

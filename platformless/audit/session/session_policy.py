@@ -26,6 +26,7 @@ from .errors import (
     DeltasNotRead,
     IndexRequired,
     NotAcknowledged,
+    NotExact,
     NotSettled,
     PolicyBroken,
     PolicyUnreadable,
@@ -49,6 +50,8 @@ class Shown:
     """Of each checkpoint: read, sealed or missing."""
     index_checked: bool
     settled: bool
+    replayed_exactly: bool = False
+    """Whether every token was found to be the model's bit for bit."""
 
 
 class SessionRule(Protocol):
@@ -135,6 +138,13 @@ class RequiredSettlement:
 
 
 @dataclass(frozen=True, slots=True)
+class RequiredExactReplay:
+    def verify(self, shown: Shown) -> None:
+        if shown.claimed and not shown.replayed_exactly:
+            raise NotExact("the transcript was not replayed bit for bit", expected="exact")
+
+
+@dataclass(frozen=True, slots=True)
 class AuditPolicy:
     """The defaults accept what is proven in full, with its deltas, by the release's guests."""
 
@@ -147,6 +157,7 @@ class AuditPolicy:
     deltas: DeltaDemand = "published"
     require_index: bool = False
     require_settled: bool = False
+    require_exact_replay: bool = False
 
     @classmethod
     def read(cls, text: str) -> AuditPolicy:
@@ -182,6 +193,7 @@ class AuditPolicy:
             deltas=fields.deltas,
             require_index=fields.require_index,
             require_settled=fields.require_settled,
+            require_exact_replay=fields.require_exact_replay,
         )
 
     def with_changes(self, **changes: Any) -> AuditPolicy:
@@ -203,6 +215,8 @@ class AuditPolicy:
             yield RequiredIndex()
         if self.require_settled:
             yield RequiredSettlement()
+        if self.require_exact_replay:
+            yield RequiredExactReplay()
 
     def broken_by(self, shown: Shown) -> list[PolicyBroken]:
         """Every rule that the session breaks."""
@@ -224,6 +238,7 @@ class AuditPolicy:
             "deltas": self.deltas,
             "require_index": self.require_index,
             "require_settled": self.require_settled,
+            "require_exact_replay": self.require_exact_replay,
         }
 
 
@@ -236,3 +251,4 @@ class _PolicyFields(Struct, frozen=True, forbid_unknown_fields=True):
     deltas: DeltaDemand = "published"
     require_index: bool = False
     require_settled: bool = False
+    require_exact_replay: bool = False

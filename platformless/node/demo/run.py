@@ -192,7 +192,7 @@ async def _audited(
         *("--transcript", str(saved_path(folder / "client", session_id))),
         *("--model", str(packaged_model()), "--minimum-assurance", "replayed"),
         *("--require-acknowledgement", "--require-settled", "--deltas", "read"),
-        *("--require-index", "--ask-private-hosts", "--json"),
+        *("--require-exact-replay", "--require-index", "--ask-private-hosts", "--json"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -31,6 +31,7 @@ from .options import (
     PortalUrls,
     ReceiptKinds,
     RequireAcknowledgement,
+    RequireExactReplay,
     RequireIndex,
     RequireSettled,
     SecondRpcUrl,
@@ -86,6 +87,7 @@ def audit(
     deltas: Deltas = None,
     require_index: RequireIndex = False,
     require_settled: RequireSettled = False,
+    require_exact_replay: RequireExactReplay = False,
     portal_patience: PortalPatience = 60.0,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write the report as one HTML file here.")
@@ -122,6 +124,7 @@ def audit(
             deltas,
             require_index,
             require_settled,
+            require_exact_replay,
         ).resolve()
         exported = ExportedTranscript.decode(read_file(transcript)) if transcript else None
         given_index = read_file(index) if index else None

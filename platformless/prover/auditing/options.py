@@ -70,6 +70,10 @@ RequireIndex = Annotated[bool, typer.Option("--require-index", help="Insist on t
 RequireSettled = Annotated[
     bool, typer.Option("--require-settled", help="Insist that the session is over.")
 ]
+RequireExactReplay = Annotated[
+    bool,
+    typer.Option("--require-exact-replay", help="Insist that the replay is bit for bit."),
+]
 AskHost = Annotated[
     bool,
     typer.Option(
@@ -89,15 +93,16 @@ SecondRpcUrl = Annotated[
 class PolicyOptions:
     """What was given of a policy: a file, and flags that replace what it says."""
 
-    file: Path | None
-    minimum_assurance: str | None
-    most_unproven_tokens: int | None
-    receipt_kinds: tuple[str, ...]
-    images: tuple[str, ...]
-    require_acknowledgement: bool
-    deltas: str | None
-    require_index: bool
-    require_settled: bool
+    file: Path | None = None
+    minimum_assurance: str | None = None
+    most_unproven_tokens: int | None = None
+    receipt_kinds: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    require_acknowledgement: bool = False
+    deltas: str | None = None
+    require_index: bool = False
+    require_settled: bool = False
+    require_exact_replay: bool = False
 
     def resolve(self) -> AuditPolicy:
         """Raises:
@@ -126,7 +131,12 @@ class PolicyOptions:
             changes["images"] = {**policy.images, **dict(map(_image, self.images))}
         if self.deltas is not None:
             changes["deltas"] = _one_of("demand", self.deltas, ("none", "published", "read"))
-        for name in ("require_acknowledgement", "require_index", "require_settled"):
+        for name in (
+            "require_acknowledgement",
+            "require_index",
+            "require_settled",
+            "require_exact_replay",
+        ):
             if getattr(self, name):
                 changes[name] = True
         return policy.with_changes(**changes)

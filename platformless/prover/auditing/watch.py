@@ -77,7 +77,7 @@ def watch(
 
         address = Address.from_hex(host)
         keeper = _Keeper(out, state)
-        wanted = PolicyOptions(policy, None, None, (), (), False, None, False, False).resolve()
+        wanted = PolicyOptions(file=policy).resolve()
         inputs = AuditInputs(policy=wanted, ask_host=ask_host, ask_private_hosts=ask_private_hosts)
         options = ChainOptions(network, env_file, tuple(rpc_url or ()), marketplace)
 
