@@ -28,8 +28,6 @@ from .settings import EngineSettings, KvType
 log = logging.getLogger(__name__)
 
 EXACT_CHUNK = 32
-LARGEST_EXACT_CHUNK = 63
-"""llama.cpp's flash attention takes another way from 64 tokens on."""
 _STATISTICAL_CHUNK = 512
 _MOST_LOGITS = 1 << 25
 """Logits of one chunk, 128 MiB."""
@@ -70,6 +68,7 @@ def exact_settings(
         context_tokens=0,
         prompt_chunk_tokens=EXACT_CHUNK,
         threads=threads,
+        lone_threads=1,  # the last chunk may be a single token
         kv_type=kv_type,
         flash_attention=True,
     )
