@@ -103,6 +103,14 @@ def read_file(path: Path) -> bytes:
         raise BadInput(f"cannot read {path}", got=error.strerror or str(error)) from error
 
 
+def require_folder(what: str, path: Path) -> None:
+    """Raises:
+    BadInput: when the folder that `path` is to be written into does not exist.
+    """
+    if not path.parent.is_dir():
+        raise BadInput(f"the folder of the {what} does not exist", got=path.parent)
+
+
 def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Raises:
     BadInput: when the file cannot be written.

@@ -66,10 +66,8 @@ class Context:
         self, sequence: int, tokens: Sequence[int], start: int, *, want_logits: bool
     ) -> None:
         """Decodes consecutive tokens of one sequence; the logits asked for are the last one's."""
-        last = len(tokens) - 1
-        for row, token in enumerate(tokens):
-            self._put(row, token, start + row, sequence, want_logits and row == last)
-        self._run(len(tokens))
+        marked = [False] * (len(tokens) - 1) + [want_logits]
+        self.decode_marked(sequence, tokens, start, marked)
 
     def decode_marked(
         self, sequence: int, tokens: Sequence[int], start: int, marked: Sequence[bool]

@@ -22,7 +22,7 @@ from ..audit.policy import (
 )
 from ..audit.verify import Policy, claim_to_json
 from ..audit.whole_session import aggregate_to_json, verify_any
-from ..console import AsJson, BadInput, Output, guarded, read_file, write_file
+from ..console import AsJson, BadInput, Output, guarded, read_file, require_folder, write_file
 from ..protocol.aggregate import CLAIM_KIND as AGGREGATE
 from ..protocol.aggregate import AggregateClaim
 from ..protocol.bundle import Bundle
@@ -39,10 +39,10 @@ from .output import show_claim, show_estimate, show_proof, show_verification
 from .process import StarkProver
 from .progress import ProgressDisplay
 from .proof import ProofReport, estimate_window, prove_window
+from .proving_options import MemoryGib, ReceiptKind, bytes_of, require_receipt_kind
 from .throughput import expected_throughput
 
 _PROGRAM = "prove-session"
-_RECEIPT_KINDS = ("composite", "succinct")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,9 +55,6 @@ RecordFile = Annotated[Path, typer.Argument(metavar="RECORD.json", help="A recor
 BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A proof bundle.")]
 CheckpointNumber = Annotated[
     int, typer.Option("--checkpoint", min=0, help="Which checkpoint of the record.")
-]
-MemoryGib = Annotated[
-    float, typer.Option("--memory-gib", min=0.01, help="Memory that proving may take, in GiB.")
 ]
 
 
@@ -73,7 +70,7 @@ def estimate(
     def run(output: Output) -> None:
         window = SessionRecord.decode(read_file(record)).window(checkpoint)
         report = _with_prover(
-            lambda prover: estimate_window(prover, window, memory_bytes=_bytes(memory_gib))
+            lambda prover: estimate_window(prover, window, memory_bytes=bytes_of(memory_gib))
         )
         if as_json:
             output.json("estimated", estimate=report.to_json())
@@ -89,7 +86,7 @@ def prove(
     out: Annotated[
         Path | None, typer.Option("--out", help="Bundle to write; default RECORD.bundle.")
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="composite or succinct.")] = "composite",
+    kind: ReceiptKind = "composite",
     checkpoint: CheckpointNumber = 0,
     memory_gib: MemoryGib = 8.0,
     as_json: AsJson = False,
@@ -97,11 +94,9 @@ def prove(
     """Prove one checkpoint, verify the proof and write its bundle."""
 
     def run(output: Output) -> None:
-        if kind not in _RECEIPT_KINDS:
-            raise BadInput("unknown receipt kind", expected=" or ".join(_RECEIPT_KINDS), got=kind)
+        require_receipt_kind(kind)
         target = out or record.with_suffix(".bundle")
-        if not target.parent.is_dir():
-            raise BadInput("the folder of the bundle does not exist", got=target.parent)
+        require_folder("bundle", target)
         decoded = SessionRecord.decode(read_file(record))
         window = decoded.window(checkpoint)
         acknowledgement = decoded.acknowledgement(checkpoint)
@@ -114,7 +109,7 @@ def prove(
                     window,
                     acknowledgement=acknowledgement,
                     receipt_kind=kind,
-                    memory_bytes=_bytes(memory_gib),
+                    memory_bytes=bytes_of(memory_gib),
                     on_progress=display.show,
                 )
 
@@ -238,10 +233,6 @@ def _claim_json(claim: Claim) -> dict[str, Any]:
     if isinstance(claim, AggregateClaim):
         return aggregate_to_json(claim)
     return claim_to_json(claim)
-
-
-def _bytes(gib: float) -> int:
-    return int(gib * 2**30)
 
 
 def _token_range(text: str) -> ExpectedTokens:

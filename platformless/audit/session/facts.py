@@ -99,11 +99,12 @@ async def read_facts(chain: Chain, session_id: int) -> SessionFacts:
         facts = SessionFacts(
             session, model_id, tuple(events), tuple(records), rules, host, model, head
         )
-        if len(facts.places()) > MOST_CHECKPOINTS:
+        count = max(len(facts.proofs), len(facts.records))
+        if count > MOST_CHECKPOINTS:
             raise TooManyProofs(
                 "more proofs than an audit looks at",
                 expected=f"at most {MOST_CHECKPOINTS}",
-                got=len(facts.places()),
+                got=count,
             )
         return facts
     raise ChainMoved(

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...chain.connection import Chain
 from ...protocol.exported import ExportedTranscript
 from ..evidence import EvidenceLimits
-from .replaying import ReplayMode
+from ..replay.modes import WantedMode
 from .session_policy import AuditPolicy
 
 OnStage = Callable[[str, int, int], None]
@@ -35,7 +35,7 @@ class AuditInputs:
     """Whether it is asked also where that address is within a private network."""
     model: Path | None = None
     """The model's GGUF file: the transcript is replayed."""
-    replay_mode: ReplayMode = "auto"
+    replay_mode: WantedMode = WantedMode.AUTO
     second_node: Chain | None = None
     """Another node of the same network, whose answers must be the same."""
     limits: EvidenceLimits = field(default_factory=EvidenceLimits)

@@ -9,26 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ...chain.model_registry import RegisteredModel
 from ...protocol.engine_record import EngineRecord
 from ...protocol.exported import ExportedTranscript
 from ..evidence import CheckpointEvidence
+from ..replay.modes import WantedMode
 from .errors import ModelFileForeign, TooFewTokens
 from .findings import Finding, Severity
 
 if TYPE_CHECKING:
     from ..replay.report import ReplayFinding, ReplayReport
 
-ReplayMode = Literal["auto", "exact", "statistical"]
 _STAGE = "replaying the transcript"
 
 
 async def replay(
     transcript: ExportedTranscript,
     model: Path,
-    mode: ReplayMode,
+    mode: WantedMode,
     evidence: Sequence[CheckpointEvidence],
     registered: RegisteredModel | None,
     on_stage: Callable[[str, int, int], None],

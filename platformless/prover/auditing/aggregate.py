@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...console import AsJson, BadInput, Output, guarded, write_file
+from ...console import AsJson, Output, guarded, require_folder, write_file
 from ..chain_options import (
     DEFAULT_NETWORK,
     ChainOptions,
@@ -17,7 +17,8 @@ from ..chain_options import (
     NetworkName,
     RpcUrls,
 )
-from .options import PortalPatience, PortalUrls, opened
+from ..proving_options import MemoryGib, ReceiptKind, bytes_of, require_receipt_kind
+from .options import PORTAL_PATIENCE_SECONDS, PortalPatience, PortalUrls, opened
 
 if TYPE_CHECKING:
     from ..aggregate import AggregateProof
@@ -36,11 +37,9 @@ def aggregate(
     upload: Annotated[
         bool, typer.Option("--upload", help="Put the bundle into storage as well; prints its CID.")
     ] = False,
-    kind: Annotated[str, typer.Option("--kind", help="composite or succinct.")] = "composite",
-    memory_gib: Annotated[
-        float, typer.Option("--memory-gib", min=0.01, help="Memory that proving may take, in GiB.")
-    ] = 8.0,
-    portal_patience: PortalPatience = 60.0,
+    kind: ReceiptKind = "composite",
+    memory_gib: MemoryGib = 8.0,
+    portal_patience: PortalPatience = PORTAL_PATIENCE_SECONDS,
     as_json: AsJson = False,
 ) -> None:
     """Join the proofs of a session's checkpoints into one, which `audit --whole-session` takes.
@@ -58,11 +57,9 @@ def aggregate(
         from ..throughput import expected_throughput
         from .progress import AuditProgress
 
-        if kind not in ("composite", "succinct"):
-            raise BadInput("unknown receipt kind", expected="composite or succinct", got=kind)
+        require_receipt_kind(kind)
         target = out or Path(f"session-{session}.bundle")
-        if not target.parent.is_dir():
-            raise BadInput("the folder of the bundle does not exist", got=target.parent)
+        require_folder("bundle", target)
         options = ChainOptions(network, env_file, tuple(rpc_url or ()), marketplace)
 
         async def aggregating() -> tuple[AggregateProof, str | None]:
@@ -83,7 +80,7 @@ def aggregate(
                             prover,
                             bundles,
                             receipt_kind=kind,
-                            memory_bytes=int(memory_gib * 2**30),
+                            memory_bytes=bytes_of(memory_gib),
                             on_progress=display.show,
                         )
                 write_file(target, proof.data)

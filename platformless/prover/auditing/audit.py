@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...console import AsJson, BadInput, Output, guarded, read_file, write_file
+from ...console import AsJson, BadInput, Output, guarded, read_file, require_folder, write_file
 from ..chain_options import (
     DEFAULT_NETWORK,
     ChainOptions,
@@ -19,6 +19,7 @@ from ..chain_options import (
     RpcUrls,
 )
 from .options import (
+    PORTAL_PATIENCE_SECONDS,
     AskHost,
     AskPrivateHosts,
     Deltas,
@@ -37,6 +38,7 @@ from .options import (
     SecondRpcUrl,
     TrustedImages,
     bundle_named,
+    one_of,
     opened,
     read_key,
 )
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
     from ...audit.session.report import AuditReport
 
 _REJECTED = 1
-_REPLAY_MODES = ("auto", "exact", "statistical")
 
 
 def audit(
@@ -88,7 +89,7 @@ def audit(
     require_index: RequireIndex = False,
     require_settled: RequireSettled = False,
     require_exact_replay: RequireExactReplay = False,
-    portal_patience: PortalPatience = 60.0,
+    portal_patience: PortalPatience = PORTAL_PATIENCE_SECONDS,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write the report as one HTML file here.")
     ] = None,
@@ -100,6 +101,7 @@ def audit(
     """
 
     def run(output: Output) -> None:
+        from ...audit.replay.modes import WantedMode
         from ...audit.session.audit import audit_session
         from ...audit.session.inputs import AuditInputs
         from ...chain.connection import Chain
@@ -107,10 +109,9 @@ def audit(
         from .progress import AuditProgress
         from .show import show_audit
 
-        if replay not in _REPLAY_MODES:
-            raise BadInput("unknown replay mode", expected=" or ".join(_REPLAY_MODES), got=replay)
-        if html is not None and not html.parent.is_dir():
-            raise BadInput("the folder of the report does not exist", got=html.parent)
+        mode = WantedMode(one_of("replay mode", replay, [one.value for one in WantedMode]))
+        if html is not None:
+            require_folder("report", html)
         if model is not None and not model.is_file():
             raise BadInput(f"cannot read {model}", expected="a GGUF file")
         options = ChainOptions(network, env_file, tuple(rpc_url or ()), marketplace)
@@ -149,7 +150,7 @@ def audit(
                     ask_host=ask_host,
                     ask_private_hosts=ask_private_hosts,
                     model=model,
-                    replay_mode=replay,  # type: ignore[arg-type]  # checked above
+                    replay_mode=mode,
                     second_node=second,
                 )
                 with AuditProgress(output.errors) as progress:

@@ -1,4 +1,4 @@
-"""The options that `audit`, `aggregate` and `watch` have in common, and what they come to."""
+"""The options that commands on whole sessions have in common, and what they come to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "RECOVERY_PRIVATE_KEY"
 _KEY_BYTES = 32
-_PORTAL_PATIENCE_SECONDS = 60.0
+PORTAL_PATIENCE_SECONDS = 60.0
 
 KeyFile = Annotated[
     Path | None,
@@ -110,7 +110,7 @@ class PolicyOptions:
         BadInput: for a flag that says nothing.
         """
         from ...audit.policy import RECEIPT_KINDS
-        from ...audit.session.session_policy import AuditPolicy
+        from ...audit.session.session_policy import AuditPolicy, DeltaDemand
 
         policy = AuditPolicy()
         if self.file is not None:
@@ -119,18 +119,18 @@ class PolicyOptions:
         if self.minimum_assurance is not None:
             levels = [level.value for level in Assurance]
             changes["minimum_assurance"] = Assurance(
-                _one_of("assurance", self.minimum_assurance, levels)
+                one_of("assurance", self.minimum_assurance, levels)
             )
         if self.most_unproven_tokens is not None:
             changes["most_unproven_tokens"] = Tokens(self.most_unproven_tokens)
         if self.receipt_kinds:
             changes["receipt_kinds"] = tuple(
-                _one_of("receipt kind", kind, RECEIPT_KINDS) for kind in self.receipt_kinds
+                one_of("receipt kind", kind, RECEIPT_KINDS) for kind in self.receipt_kinds
             )
         if self.images:
             changes["images"] = {**policy.images, **dict(map(_image, self.images))}
         if self.deltas is not None:
-            changes["deltas"] = _one_of("demand", self.deltas, ("none", "published", "read"))
+            changes["deltas"] = one_of("demand", self.deltas, get_args(DeltaDemand))
         for name in (
             "require_acknowledgement",
             "require_index",
@@ -146,7 +146,7 @@ class PolicyOptions:
 async def opened(
     options: ChainOptions,
     portals: list[str],
-    patience_seconds: float = _PORTAL_PATIENCE_SECONDS,
+    patience_seconds: float = PORTAL_PATIENCE_SECONDS,
 ) -> AsyncIterator[tuple[Chain, Portals]]:
     """Chain and storage, as the options name them."""
     from ...chain.connection import Chain
@@ -207,10 +207,10 @@ def _image(text: str) -> tuple[str, ImageId]:
     kind, equals, digits = text.partition("=")
     if not equals:
         raise BadInput("not a trusted image", expected="KIND=ID", got=repr(text))
-    return _one_of("claim kind", kind, ("session", "aggregate")), ImageId.from_hex(digits)
+    return one_of("claim kind", kind, ("session", "aggregate")), ImageId.from_hex(digits)
 
 
-def _one_of(what: str, text: str, known: Any) -> str:
+def one_of(what: str, text: str, known: Any) -> str:
     if text not in known:
         raise BadInput(f"unknown {what}", expected=" or ".join(known), got=repr(text))
     return text

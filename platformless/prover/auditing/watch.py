@@ -22,6 +22,7 @@ from ..chain_options import (
     RpcUrls,
 )
 from .options import (
+    PORTAL_PATIENCE_SECONDS,
     AskHost,
     AskPrivateHosts,
     PolicyFile,
@@ -67,7 +68,7 @@ def watch(
     ask_host: AskHost = False,
     ask_private_hosts: AskPrivateHosts = False,
     policy: PolicyFile = None,
-    portal_patience: PortalPatience = 60.0,
+    portal_patience: PortalPatience = PORTAL_PATIENCE_SECONDS,
 ) -> None:
     """Follow new sessions of a host, audit each when it is over, append a JSON line for each."""
 
@@ -150,13 +151,13 @@ def _sessions_in(out: Path | None) -> list[int]:
     whole, _, rest = data.rpartition(b"\n")
     if rest:
         write_file(out, whole + b"\n" if whole else b"")
-    return [number for line in whole.splitlines() for number in _session_of(line)]
+    return [_session_of(line) for line in whole.splitlines()]
 
 
-def _session_of(line: bytes) -> list[int]:
+def _session_of(line: bytes) -> int:
     try:
         fields: Any = json.loads(line)
-        return [int(fields["session"])]
+        return int(fields["session"])
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(
             "the output file has a line that is no result of a watch", got=repr(line[:80])
