@@ -16,9 +16,9 @@ from ..audit.whole_session import AggregateReport, verify_aggregate
 from ..protocol.aggregate import CLAIM_KIND, AggregateClaim, aggregate_witness
 from ..protocol.bundle import MAX_BUNDLE_BYTES, Bundle
 from ..protocol.errors import ValueOutOfRange
-from .messages import OnProgress, Proof
+from .messages import OnProgress
 from .process import DEFAULT_MEMORY_BYTES, StarkProver
-from .proof import bundle_of, cost_to_json, require_claim, require_trusted_guest
+from .proof import MadeProof, bundle_of, require_claim, require_trusted_guest
 
 COMPOSITE = "composite"
 _OWN_BYTES = 1 << 20
@@ -26,26 +26,13 @@ _OWN_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class AggregateProof:
+class AggregateProof(MadeProof):
     """A proof of a whole session that was made and verified."""
 
-    bundle: Bundle
-    data: bytes
-    """The bundle's bytes, what is published."""
-    proof: Proof
-    device: str
-    requested_receipt_kind: str
     verification: AggregateReport
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "proof_hash": str(self.verification.proof_hash),
-            "bundle_bytes": len(self.data),
-            "requested_receipt_kind": self.requested_receipt_kind,
-            "device": self.device,
-            **cost_to_json(self.proof),
-            "verification": self.verification.to_json(),
-        }
+        return self.with_verification(self.verification.to_json())
 
 
 async def aggregate_bundles(

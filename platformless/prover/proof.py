@@ -52,8 +52,8 @@ class EstimateReport:
 
 
 @dataclass(frozen=True, slots=True)
-class ProofReport:
-    """A proof that was made and verified."""
+class MadeProof:
+    """A proof that was made, whatever its claim says."""
 
     bundle: Bundle
     data: bytes
@@ -61,29 +61,33 @@ class ProofReport:
     proof: Proof
     device: str
     requested_receipt_kind: str
-    verification: VerificationReport
 
-    def to_json(self) -> dict[str, Any]:
+    def with_verification(self, verification: dict[str, Any]) -> dict[str, Any]:
+        """What was made and what it took, as JSON values, with the report of its verification."""
+        proof = self.proof
         return {
-            "proof_hash": str(self.verification.proof_hash),
+            "proof_hash": verification["proof_hash"],
             "bundle_bytes": len(self.data),
             "requested_receipt_kind": self.requested_receipt_kind,
             "device": self.device,
-            **cost_to_json(self.proof),
-            "verification": self.verification.to_json(),
+            "prove_seconds": proof.prove_seconds,
+            "peak_memory_bytes": proof.peak_memory_bytes,
+            "user_cycles": proof.user_cycles,
+            "paging_cycles": proof.paging_cycles,
+            "total_cycles": proof.total_cycles,
+            "segment_po2": proof.segment_po2,
+            "verification": verification,
         }
 
 
-def cost_to_json(proof: Proof) -> dict[str, Any]:
-    """What a proof took, as JSON values."""
-    return {
-        "prove_seconds": proof.prove_seconds,
-        "peak_memory_bytes": proof.peak_memory_bytes,
-        "user_cycles": proof.user_cycles,
-        "paging_cycles": proof.paging_cycles,
-        "total_cycles": proof.total_cycles,
-        "segment_po2": proof.segment_po2,
-    }
+@dataclass(frozen=True, slots=True)
+class ProofReport(MadeProof):
+    """A proof of one checkpoint that was made and verified."""
+
+    verification: VerificationReport
+
+    def to_json(self) -> dict[str, Any]:
+        return self.with_verification(self.verification.to_json())
 
 
 async def estimate_window(
