@@ -1,7 +1,8 @@
 """The engine as a node sets it for exact replay, beside llama.cpp's plain decoding.
 
-`python -m benchmarks.engine_settings` prints tokens a second of 1, 4 and 8 conversations at once, greedy,
-200 tokens each, twice in turn: without flash attention, and with it and one thread for lone tokens.
+`python -m benchmarks.engine_settings` prints tokens a second of 1, 4 and 8 conversations at once,
+greedy, 200 tokens each, twice in turn: without flash attention, and with it and one thread for lone
+tokens.
 """
 
 from __future__ import annotations
