@@ -67,6 +67,8 @@ class WorkerSettings(BaseModel):
     """Memory that proving may take."""
     receipt_kind: str = Field(default="composite", pattern="^(composite|succinct)$")
     log_level: str = Field(default="info", pattern=f"^({'|'.join(_LEVELS)})$")
+    log_format: str = Field(default="text", pattern="^(text|json)$")
+    """A line of text, or an object of JSON, for each message."""
     data_folder: Path = Path("data")
 
 
@@ -78,8 +80,12 @@ class NodeSettings(WorkerSettings):
     model_path: Path | None = None
     """A GGUF file; the packaged test model when unset."""
     gpu_layers: int = Field(default=35, ge=0)
+    p2p_enabled: bool = False
+    """Whether this node takes part in the DHT, in which nodes find one another by model."""
     p2p_port: int = Field(default=9000, ge=0, le=65535)
-    """Read because the guide sets it; nothing listens there."""
+    """TCP; nothing listens there unless `p2p_enabled`."""
+    p2p_bootstrap: str = ""
+    """Multiaddresses of nodes that are asked first, with commas."""
     api_host: str = "0.0.0.0"  # noqa: S104
     api_port: int = Field(default=8080, ge=0, le=65535)
     public_url: str = ""
@@ -95,6 +101,32 @@ class NodeSettings(WorkerSettings):
     context_tokens: int = Field(default=4096, ge=256)
     """What one conversation may have; at most what the model was trained for."""
     max_connections: int = Field(default=1000, ge=1)
+    """WebSockets in all."""
+    max_connections_per_address: int = Field(default=100, ge=1)
+    """WebSockets of one client address; an IPv6 client counts as its /64."""
+    trusted_proxies: str = ""
+    """Addresses and networks with commas, whose `X-Forwarded-For` is believed."""
+    blocklist_file: Path | None = None
+    """Addresses, networks and wallets that are not served, one a line; read again when it
+    changes."""
+    requests_per_second_per_address: float = Field(default=20, gt=0)
+    """HTTP requests and new WebSockets that one address may make in the long run."""
+    requests_burst_per_address: int = Field(default=200, ge=1)
+    """And at once."""
+    frames_per_second_per_address: float = Field(default=50, gt=0)
+    """WebSocket messages of all of an address's connections together, in the long run."""
+    frames_burst_per_address: int = Field(default=500, ge=1)
+    prompts_per_minute_per_wallet: float = Field(default=60, gt=0)
+    """Prompts of all sessions that one wallet pays for, in the long run."""
+    prompts_burst_per_wallet: int = Field(default=20, ge=1)
+    max_prompt_bytes: int = Field(default=1 << 20, ge=1024)
+    """Of one prompt's text, in UTF-8."""
+    idle_connection_seconds: float = Field(default=600, gt=0)
+    """A WebSocket that sends no message and is sent none for so long is closed."""
+    max_session_mib: float = Field(default=64, gt=0)
+    """What is kept in memory of one session's conversation; a longer one is refused."""
+    metrics_token: SecretStr = SecretStr("")
+    """When set, `/metrics` and `/v1/autoscaling` want it as a bearer token."""
     allow_plaintext: bool = True
     """Whether sessions in the clear are served."""
     disconnect_grace_seconds: float = Field(default=15, ge=0)
