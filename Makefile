@@ -5,7 +5,7 @@ CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platf
 export PLATFORMLESS_CACHE := $(CACHE)
 export UV_CACHE_DIR ?= $(CACHE)/uv
 
-.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop services guest guest-update bench bench-sender bench-storage bench-node bench-pipeline bench-audit bench-replay vectors lock
+.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop services guest guest-update bench bench-sender bench-storage bench-node bench-pipeline bench-audit bench-replay bench-cost vectors lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -78,6 +78,9 @@ bench-audit: setup contracts prover ## measure audits of 1, 10 and 100 checkpoin
 
 bench-replay: setup ## measure the replay: speed, honest hosts, what it takes to catch the others
 	$(PYTHON) -m benchmarks.replay
+
+bench-cost: setup contracts ## what a million proven tokens cost, from the figures of the proof core and gas measured here
+	$(PYTHON) -m benchmarks.cost
 
 vectors: setup ## write the vectors that Python and Rust share
 	$(PYTHON) -m tests.vectors.make
