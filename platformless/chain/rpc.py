@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +43,7 @@ class RpcSettings:
 
 @dataclass(slots=True)
 class _Endpoint:
-    url: str
+    url: str = field(repr=False)
     failures: int = 0
     rested_at: float = 0.0
     resting_until: float = 0.0
@@ -52,6 +53,14 @@ class _Endpoint:
     was checked does."""
     foreign_chain_id: int | None = None
     next_id: int = 1
+
+    @property
+    def name(self) -> str:
+        """What is shown of it: a provider's key is often in the rest."""
+        scheme, separator, rest = self.url.partition("://")
+        if not separator:
+            return "an address that is no URL"
+        return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0].rpartition('@')[2]}"
 
 
 class RpcEndpoints:
@@ -134,7 +143,7 @@ class RpcEndpoints:
         return EndpointsUnavailable(
             f"{method} got no answer",
             expected=f"an answer within {self.settings.patience_seconds:g} s",
-            got="; ".join(f"{end.url}: {end.last_fault or 'slow'}" for end in self._endpoints),
+            got="; ".join(f"{end.name}: {end.last_fault or 'slow'}" for end in self._endpoints),
         )
 
     def _rest(self, endpoint: _Endpoint, fault: EndpointFault, began: float) -> None:
@@ -147,7 +156,7 @@ class RpcEndpoints:
             rest = self.settings.backoff.rest_seconds(endpoint.failures)
         endpoint.resting_until = time.monotonic() + rest
         endpoint.last_fault = fault.reason
-        _log.warning("%s rests %.1f s: %s", endpoint.url, rest, fault.reason)
+        _log.warning("%s rests %.1f s: %s", endpoint.name, rest, fault.reason)
 
     async def _ask(self, endpoint: _Endpoint, method: str, params: tuple[Any, ...]) -> Any:
         if not endpoint.checked:
@@ -195,7 +204,8 @@ class RpcEndpoints:
             ):
                 status, content = answer.status, await self._content(answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise EndpointFault(f"{type(error).__name__} {error}".strip()) from error
+            said = f"{type(error).__name__} {error}".strip().replace(endpoint.url, endpoint.name)
+            raise EndpointFault(said) from error
         if status in _NOT_FOR_US or status >= _SERVER_ERROR:
             raise EndpointFault(f"HTTP {status}", rest_seconds=rest_asked(answer.headers))
         return read_reply(method, request_id, status, content)

@@ -228,3 +228,16 @@ async def test_what_a_node_refuses_is_not_asked_elsewhere(
 async def test_no_address_is_an_error_at_once(bare: BareChain) -> None:
     with pytest.raises(EndpointsUnavailable):
         Chain(replace(bare.network, rpc_urls=()))
+
+
+async def test_a_providers_key_in_an_address_is_not_told(
+    bare: BareChain, caplog: pytest.LogCaptureFixture
+) -> None:
+    urls = [f"{scheme}user:hunter2@127.0.0.1:9/v2/KEY-OF-OURS?k=K2" for scheme in ("http://", "x:")]
+    async with connect(bare, *urls) as chain:
+        with pytest.raises(EndpointsUnavailable) as raised:
+            await chain.head()
+    told = f"{raised.value} {raised.value.to_json()} {caplog.text}"
+    assert "http://127.0.0.1:9" in told
+    for secret in ("hunter2", "KEY-OF-OURS", "K2"):
+        assert secret not in told
