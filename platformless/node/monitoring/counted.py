@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from .latency import FirstTokens
+
 OUTCOMES = ("complete", "cancelled", "error", "deposit_used_up", "shutting_down")
 """How prompts end, as `stream_end` says it."""
 REFUSALS = (
@@ -15,6 +17,7 @@ REFUSALS = (
     "idle",
     "node_full",
     "prompt_too_large",
+    "queue_full",
     "session_memory",
     "wallet_blocked",
     "wallet_rate",
@@ -28,6 +31,7 @@ class Counted:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
+        self.first_tokens = FirstTokens()
         self.prompts = Counter(
             "platformless_prompts",
             "Prompts that were taken, by how their answers ended.",

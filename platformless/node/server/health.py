@@ -11,16 +11,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from msgspec import Struct
+from ..monitoring.condition import HealthStatus
 
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 2.0
 KEEP_SECONDS = 2.0
-
-HealthStatus = Literal["healthy", "degraded", "unhealthy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +34,14 @@ class HealthCheck:
     """Whether the node serves nobody without it: unhealthy, not merely degraded."""
 
 
-class HealthReport(Struct, frozen=True):
-    """As clients read it."""
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """How the node is."""
 
     status: HealthStatus
-    issues: list[str]
+    issues: tuple[str, ...]
+    vital_issues: tuple[str, ...] = ()
+    """Those of them without which nobody is served."""
 
 
 class Health:
@@ -71,13 +71,17 @@ class Health:
                 self._known_until = self._clock() + KEEP_SECONDS
             return self._known
 
+    async def is_healthy(self) -> bool:
+        return (await self.report()).status == "healthy"
+
     async def _ask(self) -> HealthReport:
         found = await asyncio.gather(*map(self._issue, self._checks))
         wrong = [(check, issue) for check, issue in zip(self._checks, found, strict=True) if issue]
+        vital = tuple(issue for check, issue in wrong if check.is_vital)
         status: HealthStatus = "degraded" if wrong else "healthy"
-        if any(check.is_vital for check, _ in wrong):
+        if vital:
             status = "unhealthy"
-        return HealthReport(status, [issue for _, issue in wrong])
+        return HealthReport(status, tuple(issue for _, issue in wrong), vital)
 
     async def _issue(self, check: HealthCheck) -> str | None:
         try:

@@ -1,184 +1,82 @@
-"""`GET /metrics`: the proof pipeline in Prometheus' text format, read from the ledger.
+"""`GET /metrics` for Prometheus, and `GET /v1/autoscaling` for what starts and stops nodes.
 
-Nothing is counted here: several processes work on one ledger, and each of them tells the same.
-What is asked of the ledger is kept for five seconds at least, and longer when asking took long
-(`Paced`): with a million jobs, counting takes a second and is done every twenty. Labels are
-states, kinds and devices: their number does not grow.
+Where METRICS_TOKEN is set, both are for those who show it.
 """
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import hmac
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...prover.ledger.job_states import TRANSITIONS, JobKind, JobState
-from ...prover.ledger.job_values import JobCounts
-from ...prover.ledger.jobs import Jobs, clock_ms
-from ..operating.paced import Paced
-from ..operating.views import JobView, newest_views
+from ..monitoring.autoscaling import MOST_REPLICAS, document
+from ..monitoring.errors import TokenNeeded
+from ..monitoring.monitor import Monitor
+from .errors import BadParameter
+from .replies import ErrorBody, json_reply, request_id
 
-KEEP_SECONDS = 5.0
-RECENT_PROOFS = 20
-_MOST_UNDER_WAY = 1000
 _NO_STORE = {"cache-control": "no-store"}
-_QUANTILES = (("0.5", statistics.median), ("1", max))
+_BEARER = "bearer "
+_MOST_DIGITS = 9
 
 
-@dataclass(frozen=True, slots=True)
-class ProofTime:
-    """How long a proof took."""
-
-    device: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineNumbers:
-    """What is told of the pipeline, at a moment."""
-
-    at_ms: int
-    counts: JobCounts
-    under_way: tuple[JobView, ...]
-    """Proofs that a worker builds."""
-    recent: tuple[ProofTime, ...]
-    """The newest proofs that are confirmed."""
-
-
-class MetricsEndpoint:
-    """`/metrics`. When the ledger cannot be used, the scrape fails.
+class MetricsEndpoints:
+    """Tells what the monitor knows.
 
     Args:
-        clock_ms: Unix time in milliseconds, for tests.
-        keep_seconds: For tests.
+        token: Empty: anyone may ask.
     """
 
-    def __init__(
-        self,
-        jobs: Jobs,
-        clock_ms: Callable[[], int] = clock_ms,
-        keep_seconds: float = KEEP_SECONDS,
-    ) -> None:
-        self._jobs = jobs
-        self._clock_ms = clock_ms
-        self._counts = Paced(jobs.counts, keep_seconds)
-        self._under_way = Paced(self._ask_under_way, keep_seconds)
-        self._recent = Paced(self._ask_recent, keep_seconds)
-        self._times: dict[str, ProofTime] = {}
-        """Of the newest confirmed proofs, by job: a confirmed proof does not change."""
+    def __init__(self, monitor: Monitor, token: str = "") -> None:
+        self._monitor = monitor
+        self._token = token.encode()
 
     def routes(self) -> list[Route]:
-        return [Route("/metrics", self.metrics, methods=["GET"])]
+        return [
+            Route("/metrics", self.metrics, methods=["GET"]),
+            Route("/v1/autoscaling", self.autoscaling, methods=["GET"]),
+        ]
 
-    async def metrics(self, _request: Request) -> Response:
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Told(await self.numbers()))
-        return Response(
-            generate_latest(registry), headers=_NO_STORE, media_type=CONTENT_TYPE_LATEST
+    async def metrics(self, request: Request) -> Response:
+        if not self._may_ask(request):
+            return _token_needed(request)
+        text = await self._monitor.metrics()
+        return Response(text, headers=_NO_STORE, media_type=CONTENT_TYPE_LATEST)
+
+    async def autoscaling(self, request: Request) -> Response:
+        """`?replicas=N`: how many nodes run, 1 when it is not said."""
+        if not self._may_ask(request):
+            return _token_needed(request)
+        replicas = _replicas(request.query_params.get("replicas", "1"))
+        return json_reply(document(self._monitor.signals(), replicas), headers=_NO_STORE)
+
+    def _may_ask(self, request: Request) -> bool:
+        header = request.headers.get("authorization", "")
+        shown = header[len(_BEARER) :].strip() if header[: len(_BEARER)].lower() == _BEARER else ""
+        return not self._token or hmac.compare_digest(shown.encode("latin-1"), self._token)
+
+
+def _token_needed(request: Request) -> Response:
+    error = TokenNeeded("metrics are not for everyone", expected="the node's METRICS_TOKEN")
+    body = ErrorBody(
+        error_type="unauthorized",
+        message=error.message,
+        request_id=request_id(request),
+        code=error.code,
+        details={"expected": str(error.expected), "advice": error.advice},
+    )
+    return json_reply(body, 401, {**_NO_STORE, "www-authenticate": "Bearer"})
+
+
+def _replicas(text: str) -> int:
+    readable = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+    if not readable or not 1 <= int(text) <= MOST_REPLICAS:
+        raise BadParameter(
+            "replicas is not a number of nodes",
+            expected=f"1 to {MOST_REPLICAS}",
+            got=repr(text[:80]),
         )
-
-    async def numbers(self) -> PipelineNumbers:
-        """Raises:
-        LedgerUnavailable
-        """
-        return PipelineNumbers(
-            at_ms=self._clock_ms(),
-            counts=await self._counts.answer(),
-            under_way=await self._under_way.answer(),
-            recent=await self._recent.answer(),
-        )
-
-    async def _ask_under_way(self) -> tuple[JobView, ...]:
-        now_ms, states = self._clock_ms(), {JobState.PROVING}
-        proving = await newest_views(self._jobs, now_ms, _MOST_UNDER_WAY, states)
-        return tuple(view for view in proving if view.is_held)
-
-    async def _ask_recent(self) -> tuple[ProofTime, ...]:
-        times: dict[str, ProofTime] = {}
-        for job in await self._jobs.newest(RECENT_PROOFS, {JobState.CONFIRMED}):
-            known = self._times.get(job.id)
-            if known is None and job.kind is JobKind.CHECKPOINT:
-                artefact = await self._jobs.artefact(job.id)
-                if artefact is not None:
-                    known = ProofTime(artefact.device, artefact.prove_ms / 1000)
-            if known is not None:
-                times[job.id] = known
-        self._times = times
-        return tuple(times.values())
-
-
-def families(numbers: PipelineNumbers) -> Iterator[Metric]:
-    """The numbers as Prometheus names them."""
-    by_state = numbers.counts.by_state
-    jobs = GaugeMetricFamily("platformless_jobs", "Jobs in the ledger.", labels=("kind", "state"))
-    for kind, states in TRANSITIONS.items():
-        for state in states:
-            jobs.add_metric((kind.value, state.value), by_state.get((kind, state), 0))
-    yield jobs
-    oldest_ms = numbers.counts.oldest_open_ms
-    yield GaugeMetricFamily(
-        "platformless_oldest_open_job_age_seconds",
-        "Since the oldest unfinished job was made; 0 when there is none.",
-        value=0 if oldest_ms is None else max(0, numbers.at_ms - oldest_ms) / 1000,
-    )
-    yield CounterMetricFamily(
-        "platformless_proofs_confirmed",
-        "Checkpoints whose proof is final on chain.",
-        value=by_state.get((JobKind.CHECKPOINT, JobState.CONFIRMED), 0),
-    )
-    yield from _under_way(numbers.under_way)
-    yield _recent(numbers.recent)
-
-
-def _under_way(views: Sequence[JobView]) -> Iterator[Metric]:
-    count = GaugeMetricFamily(
-        "platformless_proofs_under_way", "Proofs that workers build.", labels=("device",)
-    )
-    ratio = GaugeMetricFamily(
-        "platformless_proof_progress_ratio",
-        "How much is done of the proofs under way, on average; absent when there are none.",
-        labels=("device",),
-    )
-    for device in sorted({_device(view) for view in views}):
-        done = [view.progress or 0.0 for view in views if _device(view) == device]
-        count.add_metric((device,), len(done))
-        ratio.add_metric((device,), statistics.fmean(done))
-    if not views:
-        count.add_metric(("cpu",), 0)
-    yield count
-    yield ratio
-
-
-def _recent(times: Sequence[ProofTime]) -> Metric:
-    recent = GaugeMetricFamily(
-        "platformless_recent_prove_seconds",
-        f"What proofs took: of the {RECENT_PROOFS} newest confirmed jobs, median and maximum.",
-        labels=("device", "quantile"),
-    )
-    for device in sorted({time.device for time in times}):
-        seconds = [time.seconds for time in times if time.device == device]
-        for name, quantile in _QUANTILES:
-            recent.add_metric((device, name), quantile(seconds))
-    return recent
-
-
-def _device(view: JobView) -> str:
-    return view.job.device or "unknown"
-
-
-class _Told(Collector):
-    """Hands numbers that were read already to a registry."""
-
-    def __init__(self, numbers: PipelineNumbers) -> None:
-        self._numbers = numbers
-
-    def collect(self) -> Iterator[Metric]:
-        return families(self._numbers)
+    return int(text)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...protocol.digests import ModelId, WeightsRoot
+from ..monitoring.condition import Condition, health_body, ready_body
 from .bodies import chain_number
 from .health import Health
 from .replies import json_reply
@@ -92,17 +93,19 @@ class ChainsBody(Struct, frozen=True):
 
 
 class StatusEndpoints:
-    """`/health`, `/status` and `/v1/…` of the same kind."""
+    """`/health`, `/ready`, `/status` and `/v1/…` of the same kind."""
 
-    def __init__(self, facts: NodeFacts, health: Health) -> None:
+    def __init__(self, facts: NodeFacts, health: Health, condition: Condition) -> None:
         self._facts = facts
         self._health = health
+        self._condition = condition
 
     def routes(self) -> list[Route]:
         paths = {
             "/health": self.health,
             "/v1/health": self.health,
             "/status": self.health,
+            "/ready": self.ready,
             "/v1/version": self.version,
             "/v1/models": self.models,
             "/v1/chains": self.chains,
@@ -111,7 +114,15 @@ class StatusEndpoints:
 
     async def health(self, _request: Request) -> Response:
         """Always 200: clients read the body, and take another status for a node that is gone."""
-        return json_reply(await self._health.report(), headers=_NO_STORE)
+        report = await self._health.report()
+        body = health_body(report.status, report.issues, self._condition)
+        return json_reply(body, headers=_NO_STORE)
+
+    async def ready(self, _request: Request) -> Response:
+        """200 when sessions can be served now; otherwise 503, with the reasons."""
+        report = await self._health.report()
+        body = ready_body(report.vital_issues, self._condition)
+        return json_reply(body, 200 if body.ready else 503, headers=_NO_STORE)
 
     async def version(self, _request: Request) -> Response:
         facts = self._facts

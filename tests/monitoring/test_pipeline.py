@@ -1,14 +1,9 @@
-"""`GET /metrics`, read as Prometheus reads it."""
+"""The pipeline in numbers, read as Prometheus reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import httpx
-from prometheus_client.parser import text_string_to_metric_families
-from starlette.applications import Starlette
-
-from platformless.node.server.metrics import MetricsEndpoint
+from platformless.node.monitoring.exposition import exposed
+from platformless.node.monitoring.pipeline import Pipeline, pipeline_families
 from tests.ledger_jobs.builder import (
     ARTEFACT,
     GPU,
@@ -19,40 +14,26 @@ from tests.ledger_jobs.builder import (
     Store,
 )
 
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+from .scraping import Samples, samples_of, value
 
 
 class Scraper:
-    """Asks the endpoint over HTTP."""
+    """Reads the pipeline as a scrape does."""
 
     def __init__(self, store: Store, keep_seconds: float = 0.0) -> None:
-        self._store = store
-        self.endpoint = MetricsEndpoint(store.jobs, store.clock, keep_seconds)
-        self._app = Starlette(routes=self.endpoint.routes())
+        self._pipeline = Pipeline(store.jobs, store.clock, keep_seconds)
 
-    async def get(self) -> httpx.Response:
-        transport = httpx.ASGITransport(self._app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
-            return await client.get("/metrics")
+    async def text(self) -> str:
+        return exposed(pipeline_families(await self._pipeline.numbers())).decode()
 
     async def samples(self) -> Samples:
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families((await self.get()).text)
-            for sample in family.samples
-        }
+        return samples_of(await self.text())
 
 
-def value(samples: Samples, name: str, labels: Mapping[str, str] | None = None) -> float:
-    return samples[f"platformless_{name}", frozenset((labels or {}).items())]
-
-
-async def test_the_answer_is_prometheus_text(store: Store) -> None:
-    response = await Scraper(store).get()
-    assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/plain; version=")
-    assert "# TYPE platformless_jobs gauge" in response.text
-    assert "# TYPE platformless_proofs_confirmed_total counter" in response.text
+async def test_the_text_is_prometheus(store: Store) -> None:
+    text = await Scraper(store).text()
+    assert "# TYPE platformless_jobs gauge" in text
+    assert "# TYPE platformless_proofs_confirmed_total counter" in text
 
 
 async def test_an_empty_ledger_has_every_state_at_zero(store: Store) -> None:
