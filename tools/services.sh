@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs Debian's PostgreSQL, Redis and RabbitMQ, of which tests start private ones; quick when
-# they are there. Installing them starts no service.
+# Installs Debian's PostgreSQL, Redis, RabbitMQ, Prometheus, nginx and Caddy, of which tests start
+# private ones, and what checks scripts and units (shellcheck, systemd); quick when they are there.
+# Installing them starts no service.
 . "$(dirname "$0")/common.sh"
 
 POLICY=/usr/sbin/policy-rc.d # asked by Debian's packages before they start a service
@@ -9,6 +10,11 @@ missing() {
     compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql
     [ -x /usr/bin/redis-server ] || echo redis-server
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
+    [ -x /usr/bin/promtool ] || echo prometheus
+    [ -x /usr/sbin/nginx ] || echo nginx-light
+    [ -x /usr/bin/caddy ] || echo caddy
+    [ -x /usr/bin/shellcheck ] || echo shellcheck
+    [ -x /usr/bin/systemd-analyze ] || echo systemd
 }
 
 refuse_services() {
