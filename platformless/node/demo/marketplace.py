@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from ...chain.connection import Chain
+from ... import __version__
 from ...chain.devchain import DevChain
 from ...chain.money import NATIVE, Price
-from ...chain.node_registry import NodeRegistry
-from ...chain.sending.sender import TransactionSender
 from ...chain.sending.settings import SenderSettings
-from ...chain.token import Erc20
-from ...protocol.secrecy import PublicKeyBytes
+from ...protocol.host_key import LocalKey
+from ..registration.api_url import read_api_url
+from ..registration.asked import AskedModel, AskedPrices, Details
+from ..registration.carrying_out import do
+from ..registration.hardware import find_hardware
+from ..registration.metadata import Machine
+from ..registration.operator import Operator
+from ..registration.plan import Registration
+from ..registration.served_file import served_file
 
 USDC_PRICE = 5_000
 """Units of USDC for a thousand tokens, times the contract's precision of 1,000."""
@@ -21,29 +25,21 @@ QUICKLY = SenderSettings(confirmations=1, poll_seconds=0.05)
 
 
 async def register_host(dev_chain: DevChain, api_url: str, folder: Path) -> None:
-    """Registers the account `host` for the test model, with prices, address and public key."""
-    account = dev_chain.accounts["host"]
-    public_key = PublicKeyBytes.of(bytes(account.key))
-    metadata = json.dumps({"name": "demo", "publicKey": public_key.value.hex()})
-    async with Chain(dev_chain.network) as chain:
-        registry, fab = NodeRegistry(chain), Erc20(chain, dev_chain.network.fab)
-        usdc_price = Price(USDC_PRICE, dev_chain.network.usdc)
-        native_price = Price(NATIVE_PRICE, NATIVE)
-        model = dev_chain.model.id
-        stake = await registry.required_stake()
-        calls = [
-            fab.approve(dev_chain.network.node_registry, stake),
-            registry.register(
-                metadata=metadata,
-                api_url=api_url,
-                models=(model,),
-                native_price=native_price,
-                stable_price=usdc_price,
-            ),
-            registry.set_price(model, native_price),
-            registry.set_price(model, usdc_price),
-        ]
-        outbox = folder / "registration.db"
-        async with TransactionSender(chain, account, outbox, QUICKLY) as sender:
-            for number, call in enumerate(calls):
-                await sender.send(f"registration {number}", call)
+    """Registers the account `host` for the test model, with prices, address and public key.
+
+    Args:
+        folder: The demo's; the node's outbox is in it.
+    """
+    key = LocalKey(bytes(dev_chain.accounts["host"].key))
+    usdc, model = dev_chain.network.usdc, dev_chain.model
+    registration = Registration(
+        details=Details(name="demo", performance_tier="standard"),
+        api_url=read_api_url(api_url),
+        models=(AskedModel(model.id, f"{model.repository}/{model.file_name}"),),
+        usdc=AskedPrices(usdc, Price(USDC_PRICE, usdc)),
+        eth=AskedPrices(NATIVE, Price(NATIVE_PRICE, NATIVE)),
+        machine=Machine(__version__, find_hardware(), key.public_key),
+        served=served_file(None),
+    )
+    operator = Operator(key, folder / "node" / "outbox.db", QUICKLY)
+    await do(operator, dev_chain.network, registration)

@@ -1,0 +1,1 @@
+"""A host's place in NodeRegistry: registering, looking, changing, leaving."""
