@@ -46,7 +46,6 @@ _PROGRAM = "prove-session"
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Build and check proofs of a session's token accounting.",
 )
@@ -56,6 +55,25 @@ BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A proof bund
 CheckpointNumber = Annotated[
     int, typer.Option("--checkpoint", min=0, help="Which checkpoint of the record.")
 ]
+
+
+@app.callback(invoke_without_command=True)
+def prove_session(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Say what this program is made of, and end.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build and check proofs of a session's token accounting."""
+    if version:
+        from .release_facts import print_version
+
+        print_version(_PROGRAM, as_json)
+    if context.invoked_subcommand is None:
+        context.fail("Missing command.")
+    if as_json:
+        context.fail("--json comes behind the command, or with --version.")
 
 
 @app.command()
