@@ -12,6 +12,8 @@ from typing import Any, Self
 import uvicorn
 from starlette.types import ASGIApp
 
+from .web_connections import LARGEST_HEAD_BYTES, Attendant, HttpConnection, Patience
+
 _STOP_SECONDS = 10
 _BACKLOG = 256
 
@@ -23,6 +25,8 @@ class WebServer:
         port: 0: a free one; see `url`.
         send_buffer_bytes: Of each connection, in the kernel; None: the system's choice. What is
             in it counts as sent: small where that is billed.
+        listening: A socket that is bound already, in place of host and port.
+        patience: How long clients are waited for.
         options: More of uvicorn's.
 
     Raises, at `async with`:
@@ -36,11 +40,14 @@ class WebServer:
         host: str = "127.0.0.1",
         port: int = 0,
         send_buffer_bytes: int | None = None,
+        listening: socket.socket | None = None,
+        patience: Patience | None = None,
         **options: Any,
     ) -> None:
         self._host = host
         self._port = port
         self._send_buffer_bytes = send_buffer_bytes
+        self._listening = listening
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -49,13 +56,18 @@ class WebServer:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=_STOP_SECONDS,
+                http=HttpConnection,
+                h11_max_incomplete_event_size=LARGEST_HEAD_BYTES,
+                proxy_headers=False,  # whom a header may speak for is the application's to say
                 **options,
             )
         )
+        self._attendant = Attendant(self._server.server_state.connections, patience or Patience())
 
     async def __aenter__(self) -> Self:
-        self._socket = _listen(self._host, self._port, self._send_buffer_bytes)
-        self._port = self._socket.getsockname()[1]
+        self._socket = self._listening or _listen(self._host, self._port, self._send_buffer_bytes)
+        if self._socket.family != socket.AF_UNIX:
+            self._port = self._socket.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         starting = asyncio.create_task(self._server.is_up.wait())
         await asyncio.wait({starting, self._serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -63,6 +75,7 @@ class WebServer:
             starting.cancel()
             self._socket.close()
             self._serving.result()
+        self._attending = asyncio.create_task(self._attendant.run())
         return self
 
     async def __aexit__(
@@ -72,8 +85,11 @@ class WebServer:
         traceback: TracebackType | None,
     ) -> None:
         self._server.should_exit = True
-        await self._serving
-        self._socket.close()
+        try:
+            await self._serving
+        finally:
+            self._attending.cancel()
+            self._socket.close()
 
     @property
     def port(self) -> int:

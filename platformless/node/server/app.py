@@ -10,6 +10,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
+from ..guard.admission import AdmissionMiddleware
+from ..guard.guard import Guard
 from .challenges import ChallengeEndpoints
 from .checkpoints import CheckpointEndpoints
 from .replies import REQUEST_ID_HEADER, ErrorReplies
@@ -25,6 +27,7 @@ def node_app(
     *,
     chain_id: int,
     more_routes: Sequence[BaseRoute] = (),
+    guard: Guard | None = None,
     lifespan: Lifespan[Starlette] | None = None,
 ) -> Starlette:
     """Every endpoint. Pages of any origin may use them: clients are web pages, and what they may
@@ -33,6 +36,7 @@ def node_app(
     Args:
         chain_id: Named in errors.
         more_routes: The WebSocket and inference.
+        guard: Asked before anything is done for a client; None: everyone is let in.
         lifespan: Starts and ends with the server.
     """
     return Starlette(
@@ -49,6 +53,11 @@ def node_app(
                 allow_methods=["*"],
                 allow_headers=["*"],
                 expose_headers=_VISIBLE_HEADERS,
+            ),
+            *(
+                []
+                if guard is None
+                else [Middleware(AdmissionMiddleware, guard=guard, chain_id=chain_id)]
             ),
         ],
         exception_handlers=ErrorReplies(chain_id).handlers(),

@@ -16,7 +16,7 @@ the key can be the SHA-256 of 32 bytes of a stranger's choice:
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -27,8 +27,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...protocol.secrecy import PublicKeyBytes
-from ...protocol.signatures import sign
+from ...protocol.host_key import HostKey
+from ..guard.buckets import Bucket, Limit
 from ..sessions.challenges import WalletChallenges
 from .bodies import read_body, session_number
 from .errors import TooManyRequests
@@ -73,38 +73,30 @@ class RateLimit:
     """
 
     def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_second = per_second
-        self._clock = clock
-        self._left = float(per_second)
-        self._since = clock()
+        self._bucket = Bucket(Limit(per_second, per_second), clock)
 
     def take(self) -> None:
         """Raises:
         TooManyRequests: when this call is one too many.
         """
-        now = self._clock()
-        earned = (now - self._since) * self._per_second
-        self._left = min(self._left + earned, float(self._per_second))
-        self._since = now
-        if self._left < 1:
-            wait = (1 - self._left) / self._per_second
-            raise TooManyRequests("too many challenges at once", math.ceil(wait))
-        self._left -= 1
+        wait_seconds = self._bucket.take()
+        if wait_seconds:
+            raise TooManyRequests("too many challenges at once", math.ceil(wait_seconds))
 
 
 class ChallengeEndpoints:
     """`POST` and `GET /v1/auth/challenge`.
 
     Args:
-        host_key: The private key of the host's account, 32 bytes.
+        host_key: That of the host's account.
         rate: For signatures; 50 a second otherwise.
     """
 
     def __init__(
-        self, host_key: bytes, wallet_challenges: WalletChallenges, rate: RateLimit | None = None
+        self, host_key: HostKey, wallet_challenges: WalletChallenges, rate: RateLimit | None = None
     ) -> None:
         self._host_key = host_key
-        self._public_key = PublicKeyBytes.of(host_key).value.hex()
+        self._public_key = host_key.public_key.value.hex()
         self._wallet_challenges = wallet_challenges
         self._rate = rate or RateLimit(50)
 
@@ -119,7 +111,7 @@ class ChallengeEndpoints:
         asked = await read_body(request, KeyChallenge, MAX_BODY_BYTES)
         self._rate.take()
         chosen = bytes.fromhex(asked.challenge[-64:])
-        signature = sign(hashlib.sha256(chosen).digest(), self._host_key).value
+        signature = (await asyncio.to_thread(self._host_key.sign_challenge, chosen)).value
         proof = KeyProof(
             signature[:64].hex(), signature[64] - _RECOVERY_ID_OFFSET, self._public_key
         )

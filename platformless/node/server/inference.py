@@ -20,12 +20,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ...errors import PlatformlessError
+from ...log_context import about
 from ...protocol.envelope import WalletProof
 from ...protocol.flattened import flatten
 from ...protocol.frames import PromptRequest, number
 from ...protocol.replies import ErrorReply, Usage
 from ...protocol.update import UpdateDocument
 from ..errors import ClientGone, OutOfOrder
+from ..guard.prompts import MAX_PROMPT_BYTES
 from ..sessions.answering import AnswerEnd
 from ..sessions.live import LiveSession
 from ..sessions.sessions import Sessions
@@ -33,7 +35,10 @@ from .bodies import read_body
 from .refusals import refusal
 from .replies import json_reply, name_request
 
-_LARGEST_BODY = 4 << 20
+_BYTES_ESCAPED = 6
+"""Of one byte of text, at most, where JSON writes it as an escape."""
+_BODY_ROOM = 256 << 10
+"""For everything in a body that is not the prompt."""
 _BEARER = "bearer "
 _UNREAD_PIECES = 4
 
@@ -118,16 +123,21 @@ class QueueEvent(Struct, frozen=True):
 
 
 class InferenceEndpoint:
-    """Answers over HTTP."""
+    """Answers over HTTP.
 
-    def __init__(self, sessions: Sessions) -> None:
+    Args:
+        prompt_bytes: The longest prompt, in UTF-8.
+    """
+
+    def __init__(self, sessions: Sessions, prompt_bytes: int = MAX_PROMPT_BYTES) -> None:
         self._sessions = sessions
+        self._largest_body = _BYTES_ESCAPED * prompt_bytes + _BODY_ROOM
 
     def routes(self) -> list[Route]:
         return [Route("/v1/inference", self.infer, methods=["POST"])]
 
     async def infer(self, request: Request) -> Response:
-        body = await read_body(request, InferenceBody, _LARGEST_BODY)
+        body = await read_body(request, InferenceBody, self._largest_body)
         name = name_request(request, body.request_id)
         session_id = number("session id", body.job_id, body.jobId, body.session_id, body.sessionId)
         if session_id is None:
@@ -145,7 +155,8 @@ class InferenceEndpoint:
         whole = _Whole()
         watching = asyncio.create_task(_cancel_when_gone(request, session))
         try:
-            end = await self._sessions.answer(session, asked.request, whole)
+            with about(request=name):
+                end = await self._sessions.answer(session, asked.request, whole)
         finally:
             watching.cancel()
         return json_reply(asked.reply(end, "".join(whole.pieces)))
@@ -153,7 +164,9 @@ class InferenceEndpoint:
     async def _events(self, asked: _Asked) -> AsyncIterator[bytes]:
         """Events until the answer ends; when the client goes away, so does the answer."""
         output = _Events()
-        answering = asyncio.create_task(self._sessions.answer(asked.session, asked.request, output))
+        with about(request=asked.name):
+            answer = self._sessions.answer(asked.session, asked.request, output)
+            answering = asyncio.create_task(answer)
         answering.add_done_callback(output.end)
         try:
             while (event := await output.next()) is not None:

@@ -11,6 +11,7 @@ from ...protocol.errors import EnvelopeBroken, FrameRefused, ProtocolError
 from ...protocol.replies import ErrorReply, MessageId
 from ...prover.ledger.errors import LedgerError
 from ..errors import SessionError
+from ..guard.errors import GuardError
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +39,21 @@ def refusal(
     session = None if session_id is None else str(session_id)
     for kind, hidden_code, message in _HIDDEN:
         if isinstance(error, kind):
-            log.warning("session %s: %s", session, error)
+            log.warning("session %s: %s", session, error, extra={"session": session_id})
             return ErrorReply(code=hidden_code, message=message, session_id=session, id=reply_to)
     code = _code(error)
     if code is None or not isinstance(error, PlatformlessError):
-        log.error("session %s: an unforeseen error", session, exc_info=error)
+        log.error(
+            "session %s: an unforeseen error",
+            session,
+            exc_info=error,
+            extra={"session": session_id},
+        )
         return ErrorReply(
             code="INTERNAL_ERROR", message="the node failed", session_id=session, id=reply_to
         )
     limit = error if isinstance(error, TokenLimitExceeded) else None
+    guarded = error if isinstance(error, GuardError) else None
     return ErrorReply(
         code=code,
         message=_text(error),
@@ -54,6 +61,7 @@ def refusal(
         id=reply_to,
         prompt_tokens=limit.prompt_tokens if limit else None,
         context_window_size=limit.context_size if limit else None,
+        retry_after=guarded.retry_after if guarded else None,
     )
 
 

@@ -26,6 +26,7 @@ from ...errors import PlatformlessError
 from ...protocol.errors import ProtocolError
 from ...prover.ledger.errors import LedgerError
 from .. import errors as node
+from ..guard import errors as guard
 from . import errors as http
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ ErrorType = Literal[
     "invalid_request",
     "validation_error",
     "unauthorized",
+    "forbidden",
     "rate_limit_exceeded",
     "service_unavailable",
     "internal_error",
@@ -49,6 +51,7 @@ STATUS: dict[ErrorType, int] = {
     "invalid_request": 400,
     "validation_error": 400,
     "unauthorized": 401,
+    "forbidden": 403,
     "rate_limit_exceeded": 429,
     "service_unavailable": 503,
     "internal_error": 500,
@@ -77,6 +80,10 @@ _TYPES: tuple[tuple[type[PlatformlessError], ErrorType], ...] = (
     (node.WrongWallet, "unauthorized"),
     (node.TooManySessions, "service_unavailable"),
     (node.ShuttingDown, "service_unavailable"),
+    (guard.AddressBlocked, "forbidden"),
+    (guard.WalletBlocked, "forbidden"),
+    (guard.TooManyConnections, "rate_limit_exceeded"),
+    (guard.RateLimited, "rate_limit_exceeded"),
     (node.SessionError, "invalid_request"),
     (ProtocolError, "invalid_request"),
     (QueueFull, "rate_limit_exceeded"),
@@ -164,9 +171,9 @@ class ErrorReplies:
         name = request_id(request)
         for kind, message in _UNAVAILABLE:
             if isinstance(error, kind):
-                log.warning("request %s was not served: %s", name, error)
+                log.warning("request %s was not served: %s", name, error, extra={"request": name})
                 return self._reply(request, "service_unavailable", error.code, message)
-        log.error("request %s failed", name, exc_info=error)
+        log.error("request %s failed", name, exc_info=error, extra={"request": name})
         return self._failed(request)
 
     async def no_endpoint(self, request: Request, error: Exception) -> Response:
@@ -185,7 +192,8 @@ class ErrorReplies:
         """Something took longer than the node waits."""
         if request.scope["type"] != "http":
             raise error
-        log.warning("request %s took too long", request_id(request), exc_info=error)
+        name = request_id(request)
+        log.warning("request %s took too long", name, exc_info=error, extra={"request": name})
         code = http.AnswerFailed.code
         return self._reply(request, "timeout", code, "the node took too long over this request")
 
@@ -198,7 +206,8 @@ class ErrorReplies:
     async def failed(self, request: Request, error: Exception) -> Response:
         """An error that nobody foresaw. It is told outside of the rules for other origins, so
         that this reply has to allow them itself."""
-        log.error("request %s failed", request_id(request), exc_info=error)
+        name = request_id(request)
+        log.error("request %s failed", name, exc_info=error, extra={"request": name})
         reply = self._failed(request)
         reply.headers["access-control-allow-origin"] = "*"
         return reply
@@ -243,5 +252,7 @@ def _details(error: PlatformlessError) -> Details:
     if isinstance(error, QueueFull):
         told["retry_after"] = QUEUE_SECONDS
     if isinstance(error, http.TooManyRequests):
+        told["retry_after"] = error.retry_after
+    if isinstance(error, guard.GuardError) and error.retry_after is not None:
         told["retry_after"] = error.retry_after
     return told

@@ -2,12 +2,14 @@
 
 The reader takes frames in order and never waits for the client to read: an answer is streamed by
 a task of its own, so that a cancel is heard while it runs, and short replies wait in a queue of
-their own. What cannot be used gets an error with a code, and the connection goes on.
+their own. What cannot be used gets an error with a code, and the connection goes on; unless its
+client floods it, is blocked meanwhile, or has nothing to say (`life`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -32,28 +34,54 @@ from ..errors import (
     OutOfOrder,
     TooManySockets,
 )
+from ..guard.admission import client_of
+from ..guard.buckets import Bucket, Limit
+from ..guard.client_address import ClientAddress
+from ..guard.errors import AddressBlocked, RateLimited
+from ..guard.guard import Guard
 from ..sessions.holders import key_holder, token_holder
 from ..sessions.live import LiveSession
 from ..sessions.sessions import Sessions
+from .life import Life
 from .refusals import refusal
 from .streams import ClearStream, EncryptedStream, Stream, other_action
 
 log = logging.getLogger(__name__)
 
 MOST_SOCKETS = 1000
+IDLE_SECONDS = 600.0
 _MOST_QUEUED = 64
 """Short replies that wait for a client before its frames are no longer read."""
+_MOST_UNREAD = 1024
+"""Short replies, news of proofs among them, after which a client is taken to read nothing."""
+_TOLERATED = Limit(per_second=0.5, burst=20)
+"""Messages that may be refused for their rate before a connection is closed."""
+_POLICY = 1008
 _TRY_AGAIN_LATER = 1013
 _GREETING = "WebSocket connected successfully"
 
 
 class SocketEndpoint:
-    """`/v1/ws`."""
+    """`/v1/ws`.
 
-    def __init__(self, sessions: Sessions, host: Address, most_sockets: int = MOST_SOCKETS) -> None:
+    Args:
+        guard: Asked for every message; None: nobody is limited.
+        idle_seconds: A connection on which nothing is said for so long is closed.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        host: Address,
+        most_sockets: int = MOST_SOCKETS,
+        guard: Guard | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
         self._sessions = sessions
         self._host = host
         self._most_sockets = most_sockets
+        self._guard = guard or Guard()
+        self._idle_seconds = idle_seconds
         self._open: set[Connection] = set()
 
     def __len__(self) -> int:
@@ -64,8 +92,15 @@ class SocketEndpoint:
 
     async def serve(self, socket: WebSocket) -> None:
         await socket.accept()
-        connection = Connection(socket, self._sessions)
+        connection = Connection(
+            socket,
+            self._sessions,
+            self._guard,
+            client_of(self._guard, socket.scope),
+            self._idle_seconds,
+        )
         if len(self._open) >= self._most_sockets:
+            self._guard.counted.refused.labels("node_full").inc()
             full = TooManySockets("too many connections", expected=f"at most {self._most_sockets}")
             await socket.send_text(replies.encode(refusal(full)))
             await socket.close(_TRY_AGAIN_LATER)
@@ -80,9 +115,20 @@ class SocketEndpoint:
 class Connection:
     """One client's connection. It uses one session at a time."""
 
-    def __init__(self, socket: WebSocket, sessions: Sessions) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        sessions: Sessions,
+        guard: Guard,
+        client: ClientAddress,
+        idle_seconds: float,
+    ) -> None:
         self._socket = socket
         self._sessions = sessions
+        self._guard = guard
+        self._client = client
+        self._tolerated = Bucket(_TOLERATED)
+        self._life = Life(idle_seconds, self._is_at_work)
         self._session: LiveSession | None = None
         self._holder = ""
         self._token: str | None = None
@@ -93,6 +139,7 @@ class Connection:
         self._room = asyncio.Event()
         self._room.set()
         self._queue_task: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._gone = False
         self._handlers: dict[type[ClientFrame], Callable[[Any], Awaitable[None]]] = {
             frames.EncryptedInitFrame: self._begin,
@@ -112,9 +159,10 @@ class Connection:
 
     async def run(self, greeting: Reply) -> None:
         """Serves the client until it is gone."""
+        watching = asyncio.create_task(self._watch())
         try:
             self.reply(greeting)
-            while True:
+            while not self._gone:
                 await self._room.wait()
                 message = await self._socket.receive()
                 if message["type"] == "websocket.disconnect":
@@ -124,11 +172,34 @@ class Connection:
         except WebSocketDisconnect:
             return
         finally:
+            watching.cancel()
             await self._leave()
+
+    async def _watch(self) -> None:
+        """Closes the connection when it has no life."""
+        end = await self._life.end()
+        self._guard.counted.refused.labels("idle").inc()
+        await self._close(end.code, end.reason)
+
+    def _is_at_work(self) -> bool:
+        return bool(self._answers)
+
+    async def _close(self, code: int, reason: str) -> None:
+        """The client is told why, behind what it was sent before; then nothing more."""
+        async with self._sending:
+            if self._gone:
+                return
+            self._gone = True
+            with contextlib.suppress(WebSocketDisconnect, OSError, RuntimeError):
+                await self._socket.close(code, reason)
 
     def reply(self, reply: Reply) -> None:
         """Queues a short reply; also for frames that nobody asked for."""
         if self._gone:
+            return
+        if len(self._queue) >= _MOST_UNREAD:
+            self._queue.clear()
+            self._close_soon(_POLICY, "too many replies are unread")
             return
         self._queue.append(reply)
         if len(self._queue) >= _MOST_QUEUED:
@@ -150,6 +221,8 @@ class Connection:
             raise ClientGone("the connection is closed")
         try:
             await self._socket.send_text(replies.encode(reply))
+            if not isinstance(reply, replies.Pong):
+                self._life.goes_on()
         except (WebSocketDisconnect, OSError, RuntimeError) as error:
             self._gone = True
             raise ClientGone("the connection broke", got=error) from error
@@ -171,14 +244,30 @@ class Connection:
         """One frame. Whatever is wrong with it, the connection goes on."""
         frame: ClientFrame | None = None
         try:
+            self._guard.require_served(self._client)
+            self._guard.take_frame(self._client)
+            if len(data) > frames.MAX_FRAME_BYTES:
+                self._guard.counted.refused.labels("frame_too_large").inc()
             frame = frames.decode(data)
+            if not isinstance(frame, frames.PingFrame):
+                self._life.goes_on()
             await self._handlers[type(frame)](frame)
         except ClientGone:
             return
+        except AddressBlocked as error:
+            self.reply(refusal(error))
+            self._close_soon(_POLICY, error.message)
         except Exception as error:
             reply_to = None if frame is None else frame.id
             session_id = None if self._session is None else self._session.id
             self.reply(refusal(error, session_id=session_id, reply_to=reply_to))
+            if isinstance(error, RateLimited) and frame is None and self._tolerated.take():
+                self._close_soon(_POLICY, error.message)
+
+    def _close_soon(self, code: int, reason: str) -> None:
+        """Closes from a task of its own, so that the reader does not wait for the client."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(code, reason))
 
     async def _begin(self, frame: frames.EncryptedInitFrame) -> None:
         if frame.payload is None:
@@ -276,7 +365,8 @@ class Connection:
             return
         except Exception as error:
             if not isinstance(error, PlatformlessError):
-                log.exception("session %d: an answer failed", session.id)
+                told = {"session": session.id}
+                log.exception("session %d: an answer failed", session.id, extra=told)
             self.reply(refusal(error, session_id=session.id, reply_to=stream.reply_to))
             self.reply(stream.failed())
 
@@ -326,6 +416,7 @@ class Connection:
         if self._session is not None and self._session is not session:
             self._sessions.leave(self._session, self.reply)
         self._session, self._holder, self._token = session, holder, token
+        self._life.began()
         self._sessions.listen(session, self.reply)
 
     def _require_session(self) -> LiveSession:
@@ -341,6 +432,8 @@ class Connection:
         """The client is gone: its answer ends, and what it was sent counts."""
         self._gone = True
         self._queue.clear()
+        if self._closing is not None:
+            self._closing.cancel()
         for session in self._answers.values():
             session.cancel()
         if self._answers:
