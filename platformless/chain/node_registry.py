@@ -70,6 +70,11 @@ class NodeRegistry(ContractClient):
         """
         return Price(await self._read("getModelPricing", host, model_id, token.address), token)
 
+    async def price_if_set(self, host: Address, model_id: ModelId, token: Token) -> Price | None:
+        """As `price`, also for an account that is no host now: prices outlive a registration."""
+        found = await self._read("modelTokenPricing", host, model_id, token.address)
+        return Price(found, token) if found else None
+
     async def required_stake(self) -> Amount:
         return Amount(await self._read("MIN_STAKE"), self.chain.network.fab)
 

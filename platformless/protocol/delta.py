@@ -18,6 +18,7 @@ from . import canonical, signatures
 from .digests import Address, DeltaDigest, ProofHash, Salt, keccak256, tagged_sha256
 from .engine_record import EngineRecord, EngineRecordFields
 from .errors import DeltaFormatError, ProtocolError
+from .host_key import HostKey, LocalKey
 from .sealing import Sealed, unseal
 from .secrecy import NONCE_BYTES, PublicKeyBytes
 from .signatures import Signature
@@ -117,7 +118,7 @@ class SignedDelta:
         """Raises:
         SignatureFormatError: when no key could have made the signature.
         """
-        return signatures.signer(_messages_digest(self.delta), self.signature)
+        return signatures.text_signer(_messages_text(self.delta), self.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ class SealedDelta:
         """Raises:
         SignatureFormatError: when no key could have made the signature.
         """
-        return signatures.signer(_ciphertext_digest(self.sealed), self.signature)
+        return signatures.text_signer(_ciphertext_text(self.sealed), self.signature)
 
     def open(self, private_key: bytes) -> SignedDelta:
         """Raises:
@@ -158,13 +159,23 @@ class SealedDelta:
 
 
 def sign(delta: Delta, host_key: bytes) -> SignedDelta:
-    """Signs the messages with the host's private key (EIP-191 over their canonical JSON)."""
-    return SignedDelta(delta, signatures.sign(_messages_digest(delta), host_key))
+    """As `signed`, with the host's private key, 32 bytes."""
+    return signed(delta, LocalKey(host_key))
+
+
+def signed(delta: Delta, key: HostKey) -> SignedDelta:
+    """Signs the messages with the host's key (EIP-191 over their canonical JSON). May block."""
+    return SignedDelta(delta, key.sign_text(_messages_text(delta)))
 
 
 def sign_sealed(sealed: Sealed, recovery_key: PublicKeyBytes, host_key: bytes) -> SealedDelta:
-    """Signs a ciphertext (EIP-191 over the 64 hex digits of its keccak-256)."""
-    return SealedDelta(recovery_key, sealed, signatures.sign(_ciphertext_digest(sealed), host_key))
+    """As `signed_sealed`, with the host's private key, 32 bytes."""
+    return signed_sealed(sealed, recovery_key, LocalKey(host_key))
+
+
+def signed_sealed(sealed: Sealed, recovery_key: PublicKeyBytes, key: HostKey) -> SealedDelta:
+    """Signs a ciphertext (EIP-191 over the 64 hex digits of its keccak-256). May block."""
+    return SealedDelta(recovery_key, sealed, key.sign_text(_ciphertext_text(sealed)))
 
 
 def encode(delta: SignedDelta | SealedDelta) -> bytes:
@@ -283,10 +294,9 @@ def _sealed(fields: _SealedFields) -> SealedDelta:
     )
 
 
-def _messages_digest(delta: Delta) -> bytes:
-    messages = [message.to_json() for message in delta.messages]
-    return signatures.personal_digest(canonical.compact(messages))
+def _messages_text(delta: Delta) -> bytes:
+    return canonical.compact([message.to_json() for message in delta.messages])
 
 
-def _ciphertext_digest(sealed: Sealed) -> bytes:
-    return signatures.personal_digest(keccak256(sealed.ciphertext).hex().encode())
+def _ciphertext_text(sealed: Sealed) -> bytes:
+    return keccak256(sealed.ciphertext).hex().encode()

@@ -18,6 +18,7 @@ from msgspec import Struct
 from . import signatures
 from .digests import Address
 from .errors import EnvelopeBroken, ProtocolError
+from .host_key import HostKey
 from .secrecy import (
     KEY_BYTES,
     NONCE_BYTES,
@@ -105,17 +106,17 @@ class EncryptedInit:
         return self.signature.value[64] - _RECOVERY_ID_OFFSET
 
 
-def open_init(init: EncryptedInit, host_key: bytes) -> SessionInit:
-    """Reads an init with the host's private key.
+def open_init(init: EncryptedInit, host_key: HostKey) -> SessionInit:
+    """Reads an init with the host's key. May block.
 
     Raises:
         EnvelopeBroken: when it was not encrypted for this host, was changed, is not signed, or does
             not say what an init must say.
     """
-    host = PublicKeyBytes.of(host_key)
+    host = host_key.public_key
     encrypted = init.encrypted
     try:
-        key = derive(agree(host_key, init.ephemeral_key))
+        key = derive(host_key.agree(init.ephemeral_key))
         plaintext = decrypt(key, encrypted.nonce, encrypted.ciphertext, encrypted.associated)
         signed_by = signatures.signer(
             signing_digest(init.ephemeral_key, host, encrypted), init.signature

@@ -15,7 +15,8 @@ ProtocolError
 ├── EnvelopeBroken       PRO-012   an encrypted frame that cannot be opened or used
 ├── FrameRefused         PRO-013   a WebSocket frame that cannot be read; has the wire's code
 ├── PromptFormatError    PRO-014   the text of a prompt entry that cannot be read
-└── UpdateRefused        PRO-015   what a host says of the transcript cannot be true
+├── UpdateRefused        PRO-015   what a host says of the transcript cannot be true
+└── NodeRecordRefused    PRO-016   a node record that is none, not its host's, or not of now
 """
 
 from __future__ import annotations
@@ -101,5 +102,13 @@ class UpdateRefused(ProtocolError):
     """The host's account of the transcript does not add up."""
 
     code = "PRO-015"
+    outcome = "rejected"
+    exit_status = 1
+
+
+class NodeRecordRefused(ProtocolError):
+    """What is said of a host's node is not believed."""
+
+    code = "PRO-016"
     outcome = "rejected"
     exit_status = 1

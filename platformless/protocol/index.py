@@ -16,6 +16,7 @@ from msgspec import Struct
 from . import canonical, signatures
 from .digests import Address, ProofHash
 from .errors import IndexConflict, IndexFormatError, ProtocolError
+from .host_key import HostKey, LocalKey
 from .signatures import Signature
 from .transcript import Tokens
 
@@ -120,12 +121,17 @@ class SignedIndex:
         """Raises:
         SignatureFormatError: when no key could have made the signature.
         """
-        return signatures.signer(_digest(self.index), self.checkpoints_signature)
+        return signatures.text_signer(_text(self.index), self.checkpoints_signature)
 
 
 def sign(index: CheckpointIndex, messages_signature: Signature, host_key: bytes) -> SignedIndex:
-    """Signs an index with the host's private key."""
-    return SignedIndex(index, signatures.sign(_digest(index), host_key), messages_signature)
+    """As `signed`, with the host's private key, 32 bytes."""
+    return signed(index, messages_signature, LocalKey(host_key))
+
+
+def signed(index: CheckpointIndex, messages_signature: Signature, key: HostKey) -> SignedIndex:
+    """Signs an index with the host's key. May block."""
+    return SignedIndex(index, key.sign_text(_text(index)), messages_signature)
 
 
 def decode(data: bytes) -> SignedIndex:
@@ -179,6 +185,5 @@ def _entry(fields: _EntryFields) -> IndexEntry:
     )
 
 
-def _digest(index: CheckpointIndex) -> bytes:
-    entries = [entry.to_json() for entry in index.entries]
-    return signatures.personal_digest(canonical.compact(entries))
+def _text(index: CheckpointIndex) -> bytes:
+    return canonical.compact([entry.to_json() for entry in index.entries])

@@ -125,6 +125,8 @@ class ErrorReply(Reply, frozen=True, kw_only=True, tag="error"):
     message: str
     prompt_tokens: int | None = None
     context_window_size: int | None = None
+    retry_after: int | None = None
+    """New: whole seconds after which it may be tried again."""
 
 
 class QueuePosition(Reply, frozen=True, kw_only=True, tag="queue_position"):

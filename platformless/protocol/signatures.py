@@ -50,6 +50,15 @@ def signer(digest: bytes, signature: Signature) -> Address:
     return address_of_key(key)
 
 
+def text_signer(text: bytes, signature: Signature) -> Address:
+    """Who signed a text by EIP-191.
+
+    Raises:
+        SignatureFormatError: as `signer`.
+    """
+    return signer(personal_digest(text), signature)
+
+
 def address_of_key(key: PublicKey) -> Address:
     """The account of a public key."""
     return Address(keccak256(key.format(compressed=False)[1:])[-Address.LENGTH :])

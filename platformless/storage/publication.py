@@ -30,6 +30,7 @@ from ..protocol import delta as deltas
 from ..protocol import index as indexes
 from ..protocol.delta import Delta, SealedDelta, SignedDelta
 from ..protocol.digests import Address, ProofHash
+from ..protocol.host_key import HostKey
 from ..protocol.index import CheckpointIndex, IndexEntry, SignedIndex
 from ..protocol.sealing import seal
 from ..protocol.secrecy import NONCE_BYTES, PublicKeyBytes
@@ -62,6 +63,17 @@ class Checkpoint:
     timestamp_ms: int
     recovery_key: PublicKeyBytes | None
     """Whom the delta is sealed for; None publishes it in the clear."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """A checkpoint that was published before, from another folder: by a machine that is lost."""
+
+    delta: Delta
+    recovery_key: PublicKeyBytes | None
+    bundle: bytes
+    published_delta: bytes
+    """As it is in storage, sealed or in the clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +111,20 @@ class CheckpointPublisher:
     """Publishes the checkpoints of one host.
 
     Args:
-        host_key: The host's private key, 32 bytes, with which deltas and indexes are signed.
+        key: The host's, with which deltas and indexes are signed.
         paths: Also keeps delta and index under their paths, when given.
     """
 
     def __init__(
         self,
         folder: Path,
-        host: Address,
-        host_key: bytes,
+        key: HostKey,
         uploads: Uploads,
         paths: Paths | None = None,
     ) -> None:
-        self._prepared = PublicationFolder(folder, host)
-        self._host = host
-        self._host_key = host_key
+        self._prepared = PublicationFolder(folder, key.address)
+        self._host = key.address
+        self._key = key
         self._uploads = uploads
         self._paths = paths
 
@@ -139,6 +150,38 @@ class CheckpointPublisher:
                 expected=f"a free lock within {_LOCK_SECONDS:g} s",
             ) from error
 
+    async def take_over(self, made: Preparation) -> None:
+        """Keeps what was published before as prepared here, so that `publish` gives the same CIDs.
+
+        Raises:
+            PublicationConflict: when another content of the checkpoint was published from here.
+            PublicationBusy: when another process publishes the session, for two minutes.
+            DeltaFormatError: when what is in storage is no delta.
+        """
+        delta = made.delta
+        session = self._prepared.of_session(delta.session_id)
+        session.mkdir(parents=True, exist_ok=True)
+        deltas.decode(made.published_delta)
+        signed = await asyncio.to_thread(deltas.signed, delta, self._key)
+        told = _told(deltas.plaintext(signed), made.recovery_key)
+        try:
+            async with FileLock(session / "lock").held(_LOCK_SECONDS):
+                known = _content(session / f"content_{delta.checkpoint}")
+                if (session / f"sent_{delta.checkpoint}").exists() and known != told:
+                    raise PublicationConflict(
+                        f"checkpoint {delta.checkpoint} was published with another content",
+                        expected=known.hex() if known else None,
+                        got=told.hex(),
+                    )
+                write_atomically(session / f"bundle_{delta.checkpoint}", made.bundle)
+                write_atomically(session / f"delta_{delta.checkpoint}.json", made.published_delta)
+                write_atomically(session / f"content_{delta.checkpoint}", told)
+        except LockBusy as error:
+            raise PublicationBusy(
+                f"session {delta.session_id} is being published elsewhere",
+                expected=f"a free lock within {_LOCK_SECONDS:g} s",
+            ) from error
+
     def prepared(self, session_id: int, checkpoint: int) -> bytes | None:
         """As `PublicationFolder.prepared`."""
         return self._prepared.prepared(session_id, checkpoint)
@@ -153,7 +196,7 @@ class CheckpointPublisher:
         grown = self._current(delta.session_id)
         if delta.checkpoint >= len(grown.entries):
             grown.require_next(delta.checkpoint, delta.tokens_before)
-        staged, data = self._staged(session, checkpoint)
+        staged, data = await asyncio.to_thread(self._staged, session, checkpoint)
         entry = IndexEntry(
             checkpoint=delta.checkpoint,
             proof_hash=delta.proof_hash,
@@ -167,7 +210,7 @@ class CheckpointPublisher:
         grown = grown.with_entry(entry)
         write_atomically(session / f"sent_{delta.checkpoint}", b"")
         await asyncio.gather(self._uploads.put(checkpoint.bundle), self._uploads.put(data))
-        signed = self._signed(grown, staged.signature)
+        signed = await asyncio.to_thread(self._signed, grown, staged.signature)
         encoded = signed.encode()
         write_atomically(session / "index.json", encoded)
         await self._uploads.put(encoded)
@@ -184,7 +227,7 @@ class CheckpointPublisher:
         number = checkpoint.delta.checkpoint
         path = session / f"delta_{number}.json"
         content = _content(session / f"content_{number}")
-        signed = deltas.sign(checkpoint.delta, self._host_key)
+        signed = deltas.signed(checkpoint.delta, self._key)
         plaintext = deltas.plaintext(signed)
         told = _told(plaintext, checkpoint.recovery_key)
         if content == told and path.exists():
@@ -204,7 +247,7 @@ class CheckpointPublisher:
                 ephemeral=secrets.token_bytes(_KEY_BYTES),
                 nonce=secrets.token_bytes(NONCE_BYTES),
             )
-            made = deltas.sign_sealed(sealed, checkpoint.recovery_key, self._host_key)
+            made = deltas.signed_sealed(sealed, checkpoint.recovery_key, self._key)
         data = deltas.encode(made)
         write_atomically(session / f"bundle_{number}", checkpoint.bundle)
         write_atomically(path, data)
@@ -219,7 +262,7 @@ class CheckpointPublisher:
         known = self.index(index.session_id)
         if known is not None and known.index == index:
             return known
-        return indexes.sign(index, messages_signature, self._host_key)
+        return indexes.signed(index, messages_signature, self._key)
 
 
 def _require_named(checkpoint: Checkpoint) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..accounts import LocalAccount
+from ...protocol.host_key import KeyUnavailable, TransactionKey
 from ..connection import Block, Chain, ContractCall, GasPrices, says
 from ..errors import ChainError, ContractRefused, FeesAboveCap, NonceUnclear, RpcRefused
 from ..reverts import NO_REASON
@@ -21,7 +21,7 @@ from .entry import Entry, Offer, State
 from .fees import Fees
 from .outbox import Outbox, Sign
 from .settings import SenderSettings
-from .signing import address_of, signer
+from .signing import signer
 
 _log = logging.getLogger(__name__)
 _ROUNDS_BEFORE_REOPENING = 3
@@ -46,14 +46,14 @@ class Keeper:
     def __init__(
         self,
         chain: Chain,
-        account: LocalAccount,
+        key: TransactionKey,
         outbox: Outbox,
         settings: SenderSettings,
         in_thread: InThread,
     ) -> None:
         self._chain = chain
-        self._account = account
-        self._address = address_of(account)
+        self._key = key
+        self._address = key.address
         self._outbox = outbox
         self._settings = settings
         self._in_thread = in_thread
@@ -100,7 +100,7 @@ class Keeper:
             async with slots:
                 try:
                     await self._advance(entry, view)
-                except (ChainError, TimeoutError) as error:
+                except (ChainError, KeyUnavailable, TimeoutError) as error:
                     _log.warning("%s waits: %s", entry.key, error)
                 except Exception:
                     _log.exception("%s waits", entry.key)
@@ -128,6 +128,10 @@ class Keeper:
             return
         reason = "" if entry.succeeded else await self._why_reverted(entry)
         await self._in_thread(self._outbox.set_final, entry, reason=reason)
+        if entry.succeeded:
+            _log.debug("%s: final in block %d", entry.key, block.number)
+        else:
+            _log.warning("%s: reverted in block %d: %s", entry.key, block.number, reason)
         for offer in entry.offers:
             self._sent_at.pop(offer.hash, None)
             self._seen_at.pop(offer.hash, None)
@@ -235,10 +239,12 @@ class Keeper:
             _log.warning("%s is stuck: the account cannot pay a replacement", entry.key)
             return None
         _log.info("%s, nonce %s: offers %s instead of %s", entry.key, entry.nonce, fees, offer.fees)
-        return self._signer(entry.call, entry.gas_limit, fees)(offer.nonce)
+        sign = self._signer(entry.call, entry.gas_limit, fees)
+        replacement: Offer = await self._in_thread(sign, offer.nonce)
+        return replacement
 
     def _signer(self, call: ContractCall, gas_limit: int, fees: Fees) -> Sign:
-        return signer(self._account, self._chain.network.chain_id, call, gas_limit, fees)
+        return signer(self._key, self._chain.network.chain_id, call, gas_limit, fees)
 
     async def _why_reverted(self, entry: Entry) -> str:
         """Runs the call again where it failed; a node does not keep the reason."""

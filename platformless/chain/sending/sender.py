@@ -20,7 +20,6 @@ from typing import ParamSpec, Self, TypeVar
 from ...closing import AsyncClosing
 from ...locks import FileLock
 from ...protocol.digests import Address
-from ..accounts import LocalAccount
 from ..connection import Chain, ContractCall, GasPrices, says
 from ..errors import (
     ChainError,
@@ -37,7 +36,7 @@ from .entry import Entry, State
 from .keeper import Keeper
 from .outbox import Outbox
 from .settings import SenderSettings
-from .signing import address_of, signer
+from .signing import Account, key_of, signer
 
 _log = logging.getLogger(__name__)
 _PRICES_AGE_SECONDS = 1.0
@@ -73,14 +72,14 @@ class TransactionSender(AsyncClosing):
     def __init__(
         self,
         chain: Chain,
-        account: LocalAccount,
+        account: Account,
         outbox_path: Path,
         settings: SenderSettings | None = None,
     ) -> None:
         self.chain = chain
-        self.address: Address = address_of(account)
+        self._key = key_of(account)
+        self.address: Address = self._key.address
         self.settings = settings or SenderSettings()
-        self._account = account
         self._outbox_path = outbox_path
         self._waiting: dict[str, set[asyncio.Future[Entry]]] = {}
         self._wake = asyncio.Event()
@@ -102,9 +101,7 @@ class TransactionSender(AsyncClosing):
         path = self._outbox_path.resolve()
         lock = f"{path.name}.{chain_id}.{self.address.value.hex()}.lock"
         self._leadership = FileLock(path.with_name(lock))
-        self._keeper = Keeper(
-            self.chain, self._account, self.outbox, self.settings, self._in_thread
-        )
+        self._keeper = Keeper(self.chain, self._key, self.outbox, self.settings, self._in_thread)
         self._keeping = asyncio.create_task(self._keep())
         return self
 
@@ -164,10 +161,11 @@ class TransactionSender(AsyncClosing):
             gas_limit,
             next_nonce=nonce,
             balance=balance,
-            sign=signer(self._account, self.chain.network.chain_id, call, gas_limit, fees),
+            sign=signer(self._key, self.chain.network.chain_id, call, gas_limit, fees),
         )
         await self._keeper.broadcast(entry.offers[-1])
         self._wake.set()
+        _log.debug("%s: nonce %s, sent as %s", key, entry.nonce, entry.offers[-1].hash)
         return entry
 
     async def wait(self, key: str, *, confirm_seconds: float | None = None) -> Confirmed:

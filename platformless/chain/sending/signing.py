@@ -5,40 +5,40 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ...protocol.digests import Address
+from ...protocol.digests import keccak256
+from ...protocol.host_key import LocalKey, TransactionKey
+from ...protocol.transaction import Transaction
 from ..accounts import LocalAccount
 from ..connection import ContractCall
 from .entry import Offer
 from .fees import Fees
 
-_DYNAMIC_FEE = 2  # transaction type of EIP-1559
+Account = LocalAccount | TransactionKey
+"""Who sends: an account in memory, or a key that may be elsewhere."""
 
 
-def address_of(account: LocalAccount) -> Address:
-    return Address.from_hex(account.address)
+def key_of(account: Account) -> TransactionKey:
+    """The account as what signs its transactions."""
+    return LocalKey(bytes(account.key)) if isinstance(account, LocalAccount) else account
 
 
 def signer(
-    account: LocalAccount, chain_id: int, call: ContractCall, gas_limit: int, fees: Fees
+    key: TransactionKey, chain_id: int, call: ContractCall, gas_limit: int, fees: Fees
 ) -> Callable[[int], Offer]:
-    """A function that signs the call for a nonce."""
+    """A function that signs the call for a nonce. It may block, and raises what the key raises."""
 
     def sign(nonce: int) -> Offer:
-        signed = account.sign_transaction(
-            {
-                "type": _DYNAMIC_FEE,
-                "chainId": chain_id,
-                "nonce": nonce,
-                "to": call.to.value,
-                "value": call.value,
-                "data": call.data,
-                "gas": gas_limit,
-                "maxFeePerGas": fees.max_fee,
-                "maxPriorityFeePerGas": fees.priority_fee,
-            }
+        transaction = Transaction(
+            chain_id=chain_id,
+            nonce=nonce,
+            to=call.to,
+            value=call.value,
+            data=call.data,
+            gas_limit=gas_limit,
+            max_fee=fees.max_fee,
+            priority_fee=fees.priority_fee,
         )
-        return Offer(
-            "0x" + signed.hash.hex(), nonce, fees, bytes(signed.raw_transaction), time.time()
-        )
+        raw = transaction.signed(key.sign_transaction(transaction))
+        return Offer("0x" + keccak256(raw).hex(), nonce, fees, raw, time.time())
 
     return sign

@@ -1,0 +1,1 @@
+"""The host's key: where it comes from, a signer that keeps it, and the commands about it."""
