@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from ...log_context import about
 from ..broker.doorbell import Actor, Doorbell
 from ..ledger.job_states import JobState
 from ..ledger.job_values import Lease
@@ -38,6 +39,9 @@ class StepContext:
         )
         return await claimed(self.jobs, claim)
 
-    def held(self, lease: Lease) -> AbstractAsyncContextManager[Holding]:
-        """See `holding.held`."""
-        return held(self.jobs, lease, self.rules, self.clock_ms)
+    @asynccontextmanager
+    async def held(self, lease: Lease) -> AsyncIterator[Holding]:
+        """See `holding.held`. What is logged meanwhile names job and session."""
+        with about(job=lease.job.id, session=lease.job.session_id):
+            async with held(self.jobs, lease, self.rules, self.clock_ms) as holding:
+                yield holding

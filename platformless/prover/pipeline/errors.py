@@ -6,7 +6,8 @@ PipelineError               PIP-000
 ├── NotAsSubmitted          PIP-003   the chain has another proof than was sent
 ├── BundleMissing           PIP-004   the proof's bytes are nowhere any more
 ├── ProofsUnfinished        PIP-005   a session that waits for its proofs
-└── TransactionsSpent       PIP-006   the same transaction reverted again and again
+├── TransactionsSpent       PIP-006   the same transaction reverted again and again
+└── LedgerBehindChain       PIP-007   the chain has other proofs of these tokens: an old ledger
 """
 
 from __future__ import annotations
@@ -51,3 +52,10 @@ class ProofsUnfinished(PipelineError):
 
 class TransactionsSpent(PipelineError):
     code = "PIP-006"
+
+
+class LedgerBehindChain(PipelineError):
+    """What the chain has was billed; billing it again would be fraud."""
+
+    code = "PIP-007"
+    advice = "nothing: the session is settled by what the chain has"

@@ -12,6 +12,7 @@ from ..ledger.job_states import JobQueue, JobState
 from ..ledger.job_values import Artefact, Submission, checkpoint_job
 from .context import StepContext
 from .errors import BundleMissing
+from .taking_over import TakingOver
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +20,14 @@ log = logging.getLogger(__name__)
 class Publishing:
     """Publishes proven checkpoints."""
 
-    def __init__(self, context: StepContext, publisher: CheckpointPublisher) -> None:
+    def __init__(
+        self, context: StepContext, publisher: CheckpointPublisher, taking_over: TakingOver
+    ) -> None:
         self._context = context
         self._ledger = context.ledger
         self._doorbell = context.doorbell
         self._publisher = publisher
+        self._taking_over = taking_over
 
     async def publish(self, job_id: str) -> None:
         """Does nothing when it is not this job's turn.
@@ -36,6 +40,7 @@ class Publishing:
             return
         job = lease.job
         async with self._context.held(lease) as holding:
+            await self._taking_over.prepare(job)
             artefact = await self._artefact(job_id, job.session_id, job.number)
             bundle = artefact.bundle or b""
             cut = await self._ledger.checkpoint(job.session_id, job.number)

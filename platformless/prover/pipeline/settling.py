@@ -8,6 +8,7 @@ import logging
 from ...chain.connection import Chain
 from ...chain.errors import ContractRefused
 from ...chain.marketplace import Marketplace
+from ...chain.money import Amount
 from ...chain.sending.sender import TransactionSender
 from ...chain.session import Session, SessionStatus
 from ..broker.doorbell import Actor
@@ -59,13 +60,21 @@ class Settling:
                 await self._give_up_proofs(session, siblings)
             told = await self._settled(lease, session, siblings)
             await holding.finish(JobState.CONFIRMED, submission=told)
+            token = session.deposit.token
             log.info(
-                "session %d is settled (%s): host %s, client %s of %s",
+                "session %d is settled (%s): the host earns %s, the client gets back %s",
                 job.session_id,
                 told.outcome,
-                told.host_earned,
-                told.refunded,
-                told.token,
+                Amount(int(told.host_earned or 0), token),
+                Amount(int(told.refunded or 0), token),
+                extra={
+                    "outcome": told.outcome,
+                    "host_earned": told.host_earned,
+                    "refunded": told.refunded,
+                    "token": told.token,
+                    "transaction": told.transaction_hash,
+                    "fee_wei": told.fee_wei,
+                },
             )
 
     async def _checkpoints(self, job: Job) -> list[Job]:

@@ -17,7 +17,8 @@ from ..broker.doorbell import Actor, actor_for
 from ..ledger.job_states import JobKind, JobQueue, JobState
 from ..ledger.job_values import Job, Lease, Submission, checkpoint_job, settlement_job
 from .context import StepContext
-from .errors import BundleMissing, NotAsSubmitted
+from .errors import BundleMissing, LedgerBehindChain, NotAsSubmitted
+from .taking_over import ProofsOnChain
 from .transactions import send_once
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Submitting:
         self._chain = chain
         self._marketplace = Marketplace(chain)
         self._sender = sender
+        self._proofs = ProofsOnChain(context.ledger, chain)
 
     async def submit(self, job_id: str) -> None:
         """Does nothing when it is not this job's turn.
@@ -47,9 +49,21 @@ class Submitting:
             return
         async with self._context.held(lease) as holding:
             submission = await self._submission(lease.job)
+            await self._require_unbilled(lease.job, submission)
             told = await self._confirmed(lease, submission)
             await holding.finish(JobState.CONFIRMED, submission=told)
-            log.info("job %s: confirmed in block %s", job_id, told.block_number)
+            log.info(
+                "job %s: confirmed in block %s, %d tokens",
+                job_id,
+                told.block_number,
+                submission.tokens,
+                extra={
+                    "transaction": told.transaction_hash,
+                    "block": told.block_number,
+                    "fee_wei": told.fee_wei,
+                    "tokens": submission.tokens,
+                },
+            )
             await self._after(lease.job)
 
     async def _submission(self, job: Job) -> ProofSubmission:
@@ -64,6 +78,20 @@ class Submitting:
             proof_cid=published.proof_cid,
             delta_cid=published.delta_cid,
         )
+
+    async def _require_unbilled(self, job: Job, submission: ProofSubmission) -> None:
+        """The chain does not count these tokens yet, or by this very proof.
+
+        Raises:
+            LedgerBehindChain
+        """
+        event = await self._proofs.at(job)
+        if event is not None and event.proof_hash != submission.proof_hash:
+            raise LedgerBehindChain(
+                f"the chain has another proof of checkpoint {job.number}",
+                expected=submission.proof_hash,
+                got=event.proof_hash,
+            )
 
     async def _confirmed(self, lease: Lease, submission: ProofSubmission) -> Submission:
         """Sends, waits, and compares what the chain then says.

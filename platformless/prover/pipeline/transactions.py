@@ -6,6 +6,8 @@ finds it again. A key whose transaction reverted is spent; the next attempt has 
 
 from __future__ import annotations
 
+import logging
+
 from ...chain.connection import ContractCall
 from ...chain.errors import TransactionReverted
 from ...chain.sending.entry import Entry, State
@@ -15,6 +17,7 @@ from ..ledger.job_values import Lease, Submission
 from .context import StepContext
 from .errors import TransactionsSpent
 
+log = logging.getLogger(__name__)
 _MOST_KEYS = 64
 """A job fails long before; each time that it is tried again by hand takes keys of its own."""
 
@@ -39,6 +42,12 @@ async def send_once(
         if lease.job.state is not JobState.SUBMITTED:
             sent = Submission(transaction_hash=_newest_hash(entry))
             await context.jobs.move(lease, JobState.SUBMITTED, sent)
+            log.info(
+                "job %s: submitted as %s",
+                lease.job.id,
+                sent.transaction_hash,
+                extra={"transaction": sent.transaction_hash},
+            )
         try:
             return await sender.wait(name, confirm_seconds=context.rules.confirm_seconds)
         except TransactionReverted as error:

@@ -15,11 +15,18 @@ from ...chain.errors import (
     UnknownSession,
 )
 from ...errors import PlatformlessError
+from ...protocol.host_key import KeyUnavailable
 from ...storage.errors import PublicationConflict, StorageError
 from ..errors import DeadlineExceeded, ProverCrashed, ProverRefused
 from ..ledger.errors import LedgerDamaged, LedgerSealBroken, NotInLedger
 from ..ledger.job_values import Job
-from .errors import BundleMissing, NotAsSubmitted, ProofsUnfinished, TransactionsSpent
+from .errors import (
+    BundleMissing,
+    LedgerBehindChain,
+    NotAsSubmitted,
+    ProofsUnfinished,
+    TransactionsSpent,
+)
 from .rules import PipelineRules
 
 _PASSING_PROVER_CODES = frozenset({"STP-003", "STP-013", "STP-014", "STP-018"})
@@ -33,6 +40,7 @@ _HOPELESS = (
     BundleMissing,
     NotAsSubmitted,
     TransactionsSpent,
+    LedgerBehindChain,
 )
 _SHORTEST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 3600.0
@@ -71,7 +79,7 @@ def judge(error: Exception, job: Job, rules: PipelineRules, now_ms: int) -> Verd
         wait_seconds = error.wait_until - now_ms / 1000
         wait_seconds = min(max(wait_seconds, _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
         return TryAgain(round(wait_seconds * 1000), is_foreseen=True)
-    if isinstance(error, StorageError):
+    if isinstance(error, StorageError | KeyUnavailable):
         return TryAgain(rest_ms)
     if _is_the_contracts_last_word(error):
         return GiveUp()

@@ -1,0 +1,136 @@
+"""Proofs that the chain has and the ledger does not know of: it was restored from an older copy.
+
+A checkpoint whose tokens the chain counts already is never submitted again. When the proof that is
+there is of exactly this checkpoint, its bytes and its delta are taken over from storage, as if this
+machine had published them. Otherwise another transcript was billed, and the job is given up.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from ...audit.evidence import Downloads
+from ...chain.connection import Chain
+from ...chain.errors import UnreadableAnswer
+from ...chain.events import ProofSubmitted, SessionEvents
+from ...chain.marketplace import Marketplace
+from ...protocol.bundle import MAX_BUNDLE_BYTES, Bundle
+from ...protocol.claim import SessionClaim
+from ...protocol.digests import ProofHash
+from ...protocol.errors import ProtocolError
+from ...storage.cids import BlobId
+from ...storage.errors import CidError
+from ...storage.publication import CheckpointPublisher, Preparation
+from ..ledger.job_values import Job
+from ..ledger.ledger import Ledger
+from .errors import LedgerBehindChain
+
+log = logging.getLogger(__name__)
+_LARGEST_DELTA_BYTES = 64 << 20
+
+
+class ProofsOnChain:
+    """Asks the chain about the place of a checkpoint's proof."""
+
+    def __init__(self, ledger: Ledger, chain: Chain) -> None:
+        self._ledger = ledger
+        self._marketplace = Marketplace(chain)
+        self._events = SessionEvents(chain)
+
+    async def at(self, job: Job) -> ProofSubmitted | None:
+        """The proof that is where this checkpoint's belongs; None when its tokens are not billed.
+
+        Raises:
+            LedgerBehindChain: when they are, in proofs of other lengths.
+            ChainError, LedgerError
+        """
+        cut = await self._ledger.checkpoint(job.session_id, job.number)
+        session = await self._marketplace.session(job.session_id)
+        if session.tokens_proven <= cut.tokens_before:
+            return None
+        proofs = await self._events.proofs(session)
+        if sum(event.tokens for event in proofs) != session.tokens_proven:
+            raise UnreadableAnswer(
+                f"the events of session {job.session_id} are not all there",
+                expected=f"{session.tokens_proven} tokens",
+                got=f"{len(proofs)} proofs",
+            )
+        lengths = [event.tokens for event in proofs[: job.number + 1]]
+        if len(lengths) <= job.number or sum(lengths) != cut.tokens_after:
+            raise LedgerBehindChain(
+                f"the chain has other checkpoints of session {job.session_id}",
+                expected=f"checkpoint {job.number} of {cut.tokens_before}:{cut.tokens_after}",
+                got=f"{session.tokens_proven} tokens in {len(proofs)} proofs",
+            )
+        return proofs[job.number]
+
+
+class TakingOver:
+    """Prepares what the chain names for a checkpoint, so that publishing it publishes the same.
+
+    Args:
+        downloads: The storage that it was published to.
+    """
+
+    def __init__(
+        self, ledger: Ledger, chain: Chain, publisher: CheckpointPublisher, downloads: Downloads
+    ) -> None:
+        self._ledger = ledger
+        self._proofs = ProofsOnChain(ledger, chain)
+        self._publisher = publisher
+        self._downloads = downloads
+
+    async def prepare(self, job: Job) -> None:
+        """Does nothing when the chain has no proof of the checkpoint, or the one that is prepared.
+
+        Raises:
+            LedgerBehindChain: when the chain's proof is of something else.
+            StorageError: when what it names cannot be had.
+        """
+        event = await self._proofs.at(job)
+        if event is None:
+            return
+        known = self._publisher.prepared(job.session_id, job.number)
+        if known is not None and ProofHash.of(known) == event.proof_hash:
+            return
+        bundle = await self._published(event.proof_cid, MAX_BUNDLE_BYTES)
+        delta = await self._published(event.delta_cid, _LARGEST_DELTA_BYTES)
+        await self._require_same(job, event, bundle)
+        cut = await self._ledger.checkpoint(job.session_id, job.number)
+        binding = await self._ledger.binding(job.session_id)
+        await self._publisher.take_over(
+            Preparation(
+                delta=cut.delta.with_proof(event.proof_hash),
+                recovery_key=binding.recovery_key if binding is not None else None,
+                bundle=bundle,
+                published_delta=delta,
+            )
+        )
+        log.warning("job %s: its proof is on chain already, and is taken over", job.id)
+
+    async def _published(self, cid: str, largest_bytes: int) -> bytes:
+        try:
+            blob = BlobId.parse(cid)
+        except CidError as error:
+            raise LedgerBehindChain(
+                "the chain names something that no node publishes", expected="a CID", got=cid
+            ) from error
+        return await self._downloads.get(blob, largest_bytes=largest_bytes)
+
+    async def _require_same(self, job: Job, event: ProofSubmitted, bundle: bytes) -> None:
+        """Raises:
+        LedgerBehindChain: when the bundle is not of the claim that the ledger gives.
+        """
+        expected = (await self._ledger.window(job.session_id, job.number)).claim()
+        found: object = None
+        if ProofHash.of(bundle) == event.proof_hash:
+            try:
+                found = SessionClaim.decode(Bundle.decode(bundle).journal)
+            except ProtocolError as error:
+                found = error
+        if found != expected:
+            raise LedgerBehindChain(
+                f"the chain has a proof of another transcript of session {job.session_id}",
+                expected=f"checkpoint {job.number} as it is in the ledger",
+                got=event.proof_hash,
+            )
