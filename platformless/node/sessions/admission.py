@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 
 from ...protocol.envelope import EncryptedInit, SessionInit, WalletProof, open_init
+from ...protocol.host_key import HostKey
 from ...protocol.secrecy import PublicKeyBytes
 from ...prover.ledger.ledger import Ledger
 from ...prover.ledger.values import Binding
@@ -13,9 +15,11 @@ from ..errors import (
     EncryptionNeeded,
     OutOfOrder,
     ReplayedFrame,
+    SessionError,
     SessionMismatch,
     WalletProofNeeded,
 )
+from ..monitoring.counted import Counted
 from .authority import require_model_named
 from .challenges import WalletChallenges
 from .holders import bound, key_holder, new_token, token_holder
@@ -39,9 +43,10 @@ class Admission:
         enter: Callable[[int], Awaitable[LiveSession]],
         ledger: Ledger,
         challenges: WalletChallenges,
-        host_key: bytes,
+        host_key: HostKey,
         rules: SessionRules,
         clock: Callable[[], float],
+        counted: Counted | None = None,
     ) -> None:
         self.challenges = challenges
         self.keys = SessionKeys(clock, KeyLimits(seconds=rules.key_seconds))
@@ -49,6 +54,7 @@ class Admission:
         self._ledger = ledger
         self._host_key = host_key
         self._rules = rules
+        self._wallet_proofs = (counted or Counted()).wallet_proofs
 
     async def begin(
         self, frame: EncryptedInit, claimed_id: int | None
@@ -63,7 +69,7 @@ class Admission:
             SessionMismatch, ReplayedFrame, ForeignClient, ModelNotServed, WalletProofNeeded, …
             ChainError, LedgerError: when they cannot be asked.
         """
-        init = open_init(frame, self._host_key)
+        init = await asyncio.to_thread(open_init, frame, self._host_key)
         session_id = init.job_id
         if claimed_id not in (None, session_id):
             raise SessionMismatch(
@@ -146,7 +152,12 @@ class Admission:
         """
         if wallet is None:
             return False
-        self.challenges.take(session.id, wallet, session.admitted.session.client)
+        try:
+            self.challenges.take(session.id, wallet, session.admitted.session.client)
+        except SessionError:
+            self._wallet_proofs.labels("refused").inc()
+            raise
+        self._wallet_proofs.labels("accepted").inc()
         return True
 
 

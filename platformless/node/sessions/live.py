@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...engine.chat import ChatFormat
 from ...engine.engine import Engine
@@ -37,6 +37,7 @@ from ..errors import (
     SessionKeyMissing,
     ShuttingDown,
 )
+from ..monitoring.counted import Counted
 from .answering import DEFAULT_MAX_TOKENS, AnswerEnd, AnswerOutput, client_part, sampler_of
 from .authority import AdmittedSession, require_model_named
 from .conversation import Conversation, Turn, next_turn
@@ -61,6 +62,7 @@ class Serving:
     """Unix time in milliseconds."""
     on_job: Callable[[str], None]
     """Told of each job that the ledger has got."""
+    counted: Counted = field(default_factory=Counted)
 
 
 class LiveSession:
@@ -242,11 +244,13 @@ class LiveSession:
                         await output.position(place)
             finally:
                 await asyncio.wait({asking})
+            turn_came = time.perf_counter()
             await asking
             self.recorder = recorder
             try:
                 finished = await _stream(generation, recorder, output)
             finally:
+                self._serving.counted.generation_seconds.inc(time.perf_counter() - turn_came)
                 await asyncio.shield(recorder.finish())
         reason, message = self._ending(finished, recorder)
         wished = request.transcript_from

@@ -30,6 +30,7 @@ from ...prover.ledger.values import (
 from ..errors import AcknowledgementRefused
 from .conversation import Conversation, Turn
 from .keeping import OpenAnswer
+from .memory import entry_bytes
 from .metering import ClaimRules, Meter
 from .transcribing import answer_of, kept_checkpoint, messages_of, meter_of
 
@@ -64,6 +65,7 @@ class Recorder:
         self._start = start
         self._meter = meter
         self._entries = entries
+        self._memory_bytes = sum(map(entry_bytes, entries))
         self._checkpoint_tokens = checkpoint_tokens
         self._clock_ms = clock_ms
         self._on_job = on_job
@@ -144,6 +146,11 @@ class Recorder:
     def entries(self) -> int:
         """How many entries the transcript has."""
         return len(self._entries)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the transcript takes in memory (`memory`)."""
+        return self._memory_bytes
 
     @property
     def ended(self) -> bool:
@@ -240,7 +247,7 @@ class Recorder:
                 entries=(kept,), checkpoint=checkpoint, ended=True, due_at=meter.rules.due_at
             )
             await self._ledger.append(self._session_id, changes)
-            self._entries.append(entry)
+            self._hold(entry)
             self._took(meter, checkpoint)
             self._on_job(settlement_job(self._session_id))
             if meter.unclaimed:
@@ -313,7 +320,7 @@ class Recorder:
                 due_at=meter.rules.due_at,
             )
             await self._ledger.append(self._session_id, changes)
-            self._entries.append(kept.entry)
+            self._hold(kept.entry)
             self._note(kept.entry, ended)
             self._took(meter, checkpoint)
             self._answer = self._opened(answer.sampler)
@@ -326,9 +333,13 @@ class Recorder:
         changes = Changes(start=start, entries=(kept,), drop_streamed=drop_streamed)
         await self._ledger.append(self._session_id, changes)
         self._started = True
-        self._entries.append(entry)
+        self._hold(entry)
         self._meter = meter
         self._note(entry, meter.state)
+
+    def _hold(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._memory_bytes += entry_bytes(entry)
 
     def _kept(self, entry: Entry, *, partial: bool = False) -> KeptEntry:
         return KeptEntry(len(self._entries), entry, self._clock_ms(), partial, self._meter.engine)
@@ -347,5 +358,10 @@ class Recorder:
                 checkpoint.number,
                 checkpoint.tokens_before,
                 checkpoint.tokens_after,
+                extra={
+                    "session": self._session_id,
+                    "job": checkpoint_job(self._session_id, checkpoint.number),
+                    "tokens": checkpoint.tokens_after - checkpoint.tokens_before,
+                },
             )
             self._on_job(checkpoint_job(self._session_id, checkpoint.number))

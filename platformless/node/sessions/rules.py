@@ -25,3 +25,6 @@ class SessionRules:
     its proof timeout."""
     tend_seconds: float = 1.0
     """How often sessions are looked after."""
+    live_sessions: int = 2000
+    """Sessions in memory, those included that a client left a moment ago; clients of further ones
+    are not let in."""

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from ...chain.errors import ChainError
 from ...closing import AsyncClosing
 from ...errors import PlatformlessError
+from ...log_context import about
 from ...protocol.frames import PromptRequest
+from ...protocol.host_key import HostKey
 from ...protocol.replies import Reply
 from ...prover.ledger.errors import LedgerError, NotInLedger
 from ...prover.ledger.job_values import settlement_job
@@ -22,7 +24,10 @@ from ..errors import (
     SessionHasEnded,
     SessionStateLost,
     ShuttingDown,
+    TooManySessions,
 )
+from ..guard.prompts import PromptGuard
+from ..monitoring.prompts import counted_prompt
 from .admission import Admission
 from .answering import AnswerEnd, AnswerOutput
 from .authority import AdmittedSession, SessionAuthority
@@ -30,6 +35,7 @@ from .challenges import WalletChallenges
 from .live import LiveSession, Serving
 from .recorder import Recorder
 from .rules import SessionRules
+from .telling import tell_answered, tell_ended, tell_taken_up
 
 log = logging.getLogger(__name__)
 _STALE_SECONDS = 120.0
@@ -45,16 +51,24 @@ class Sessions(AsyncClosing):
         serving: Serving,
         authority: SessionAuthority,
         challenges: WalletChallenges,
-        host_key: bytes,
+        host_key: HostKey,
         rules: SessionRules | None = None,
         clock: Callable[[], float] = time.monotonic,
+        guard: PromptGuard | None = None,
     ) -> None:
         self._serving = serving
         self._authority = authority
         self._rules = rules or SessionRules()
         self._clock = clock
+        self._guard = guard or PromptGuard()
         self.admission = Admission(
-            self._enter, serving.ledger, challenges, host_key, self._rules, clock
+            self._let_in,
+            serving.ledger,
+            challenges,
+            host_key,
+            self._rules,
+            clock,
+            serving.counted,
         )
         """Who is let in."""
         self._live: dict[int, LiveSession] = {}
@@ -71,6 +85,18 @@ class Sessions(AsyncClosing):
     def answering(self) -> int:
         """How many sessions are being answered."""
         return sum(session.is_answering for session in self._live.values())
+
+    @property
+    def active(self) -> int:
+        """How many sessions have a connection, or are being answered."""
+        return sum(
+            bool(session.listeners) or session.is_answering for session in self._live.values()
+        )
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether no more prompts are taken."""
+        return self._stopping
 
     async def start(self) -> None:
         """Takes up what an earlier process left: unfinished answers become entries, and
@@ -110,18 +136,25 @@ class Sessions(AsyncClosing):
     async def answer(
         self, session: LiveSession, request: PromptRequest, output: AnswerOutput
     ) -> AnswerEnd:
-        """`LiveSession.answer`, when the chain still lets the session be served. A session whose
-        ledger failed is read anew when its client comes again."""
-        with session.taken():
+        """`LiveSession.answer`, when the guard lets the prompt be answered and the chain still lets
+        the session be served. A session whose ledger failed is read anew when its client comes
+        again."""
+        counted = self._serving.counted
+        with about(session=session.id), session.taken(), counted_prompt(counted, output) as through:
+            held = 0 if session.recorder is None else session.recorder.memory_bytes
+            self._guard.take(session.admitted.session.client, request, held)
             await self.refresh(session)
             self._use(session)
             try:
-                return await session.answer(request, output)
+                end = await session.answer(request, through)
             except LedgerError:
                 session.stale = True
                 raise
             finally:
                 session.left_at = self._clock()
+            counted.prompts.labels(end.reason).inc()
+            tell_answered(session, end)
+            return end
 
     def listen(self, session: LiveSession, listener: Callable[[Reply], None]) -> None:
         """A connection of the session: it is told of proofs, and keeps the session alive."""
@@ -140,13 +173,16 @@ class Sessions(AsyncClosing):
         Raises:
             AnswerUnderWay, LedgerError
         """
+        ends = session.recorder is not None and not session.recorder.ended
         try:
-            result = await session.end()
+            tokens, unclaimed = await session.end()
         except LedgerError:
             session.stale = True
             raise
         self.admission.keys.end(session.id)
-        return result
+        if ends:
+            tell_ended(session, tokens, unclaimed)
+        return tokens, unclaimed
 
     def tell(self, session_id: int, reply: Reply) -> bool:
         """Hands a frame to the session's connections. Whether the session is in use."""
@@ -189,6 +225,19 @@ class Sessions(AsyncClosing):
         self._live[session.id] = session
         self._left.pop(session.id, None)
 
+    async def _let_in(self, session_id: int) -> LiveSession:
+        """`_enter` for a client: when there is room, and its wallet is not blocked.
+
+        Raises:
+            TooManySessions, WalletBlocked
+        """
+        most = self._rules.live_sessions
+        if session_id not in self._live and len(self._live) >= most:
+            raise TooManySessions("too many sessions are in use", expected=f"at most {most}")
+        session = await self._enter(session_id)
+        self._guard.require_served(session.admitted.session.client)
+        return session
+
     async def _enter(self, session_id: int) -> LiveSession:
         """The live session, from the chain and the ledger when it is not in use yet.
 
@@ -205,6 +254,7 @@ class Sessions(AsyncClosing):
             else:
                 session = await self._load(session_id)
                 self._use(session)
+                tell_taken_up(session)
         if session.recorder is not None and session.recorder.ended:
             raise SessionHasEnded(f"session {session_id} was ended by its client")
         return session

@@ -99,9 +99,11 @@ class Keeper:
             why = await self._bury(child)
             if too_slow:
                 why = f"not ready within {self.service.start_seconds:g} s"
-            if deaths >= self._patience.deaths:
-                raise self._gave_up(child, why, deaths)
             rest_seconds = self._patience.backoff.rest_seconds(deaths)
+            if deaths >= self._patience.deaths:
+                if self.service.is_vital:
+                    raise self._gave_up(child, why, deaths)
+                deaths, rest_seconds = 0, self._patience.long_rest_seconds
             log.warning(
                 "%s ended (%s): it is started again in %.1f s",
                 self.service.name,

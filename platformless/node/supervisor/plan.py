@@ -7,6 +7,7 @@
 | node | always | yes: it signs deltas |
 | settlement | always | yes: it sends transactions |
 | prover, or prover-1, prover-2, … | as many as wanted | no |
+| p2p | with P2P_ENABLED; the others go on without it | no |
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ import httpx
 
 from ...prover.broker import valkey
 from ..backing import broker_folder, broker_url
-from ..settings import NodeSettings
+from ..p2p.ready import READY as P2P_READY
+from ..settings import KEY_VARIABLES, NodeSettings
 from ..workers.command import READY
 from .service import LineBeginning, Probe, Service
 
-HOST_KEY = "HOST_PRIVATE_KEY"
-_SECRETS = frozenset({HOST_KEY, "LEDGER_KEY", "S5_PORTAL_TOKEN"})
+_SECRETS = KEY_VARIABLES | {"LEDGER_KEY", "S5_PORTAL_TOKEN"}
 _PROVING_QUEUES = "live,audit,aggregate"
 _SETTLEMENT_QUEUE = "settlement"
 _WORKER_READY = LineBeginning(READY)
+_P2P_READY = LineBeginning(P2P_READY)
 _NO_FILE = Path("/dev/null")
 _PROBE_SECONDS = 2.0
 _NODE_START_SECONDS = 600.0  # a large model is read, and hashed the first time
@@ -79,6 +81,8 @@ def plan(settings: NodeSettings, around: Surroundings, provers: int = 1) -> Plan
         "BROKER_URL": broker_url(settings),
         "S5_PORTAL_URL": portal_url,
         "API_PORT": str(around.api_port),
+        "LOG_LEVEL": settings.log_level,
+        "LOG_FORMAT": settings.log_format,
     }
     services = []
     if own_broker:
@@ -92,19 +96,21 @@ def plan(settings: NodeSettings, around: Surroundings, provers: int = 1) -> Plan
     proving = prover_environment(around.in_file, shared)
     names = ["prover"] if provers == 1 else [f"prover-{number + 1}" for number in range(provers)]
     services += [_worker(name, _PROVING_QUEUES, _NO_FILE, proving) for name in names]
+    if settings.p2p_enabled:
+        services.append(_p2p(_without(prover_environment(around.in_file, shared), _SECRETS)))
     return Plan(tuple(services), node_url, portal_url, broker_url(settings), own_broker)
 
 
 def prover_environment(
     in_file: Mapping[str, str], environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """All that a settings file and the environment say, except the host's key.
+    """All that a settings file and the environment say, except what leads to the host's key.
 
     A prover gets no file: the key may be in it. As everywhere, the environment wins, and an empty
     variable counts as unset.
     """
     told = {name: value for name, value in environment.items() if value.strip()}
-    return _without({**in_file, **told}, {HOST_KEY})
+    return _without({**in_file, **told}, KEY_VARIABLES)
 
 
 def _broker(folder: Path, environment: Mapping[str, str]) -> Service:
@@ -142,6 +148,17 @@ def _worker(name: str, queues: str, env_file: Path, environment: Mapping[str, st
         _WORKER_READY,
         start_seconds=_WORKER_START_SECONDS,
         stop_seconds=_STOP_SECONDS,
+    )
+
+
+def _p2p(environment: Mapping[str, str]) -> Service:
+    return Service(
+        "p2p",
+        _command("p2p", "--env-file", str(_NO_FILE)),
+        environment,
+        _P2P_READY,
+        stop_seconds=_STOP_SECONDS,
+        is_vital=False,
     )
 
 

@@ -16,11 +16,14 @@ from dotenv import dotenv_values
 from ...chain.networks import Network
 from ...console import Output, facts, stop_requested
 from ...locks import FileLock
+from ...protocol.digests import Address
 from ...prover.broker import valkey
 from ..errors import PortInUse
-from ..logs import set_up_logging
+from ..keys.sources import open_key
+from ..logs import end_logged, set_up_logging
 from ..settings import NodeSettings, load_settings
 from .errors import AlreadySupervised
+from .lines import as_json, as_text
 from .plan import Plan, Surroundings, plan
 from .supervisor import Supervisor
 
@@ -31,16 +34,17 @@ _CREDENTIALS = re.compile("//[^/,]*@")
 def run_node(output: Output, env_file: Path, provers: int = 1) -> None:
     """Loads the settings, runs every service, shows where they are, and stays.
 
-    The services' lines go to standard error as `name | line`.
+    The services' lines go to standard error as `name | line`, or as JSON with the field `service`.
 
     Raises:
-        SettingsError: when the node cannot be started like this.
+        SettingsError, HostKeyError: when the node cannot be started like this.
         PortInUse: when something else listens where the node should.
         SupervisorError: when a service cannot be kept running.
         EmbeddedBrokerUnusable: when a broker is needed and cannot run here.
     """
     settings, network = load_settings(env_file=env_file)
-    set_up_logging(settings)
+    set_up_logging(settings, "supervisor")
+    host = open_key(settings).address
     if settings.api_port:
         require_free(settings.api_host, settings.api_port)
     in_file = dotenv_values(env_file, interpolate=False) if env_file.is_file() else {}
@@ -52,8 +56,12 @@ def run_node(output: Output, env_file: Path, provers: int = 1) -> None:
         portal_port=free_port("127.0.0.1"),
     )
     planned = plan(settings, around, provers)
-    with _alone(settings.data_folder), _broker_folder(planned.broker_folder):
-        asyncio.run(_run(output, settings, network, planned))
+    with (
+        end_logged(settings),
+        _alone(settings.data_folder),
+        _broker_folder(planned.broker_folder),
+    ):
+        asyncio.run(_run(output, settings, network, planned, host))
 
 
 def free_port(host: str) -> int:
@@ -83,10 +91,12 @@ def _listener(host: str, port: int) -> socket.socket:
     return socket.create_server(address[:2], family=family)
 
 
-async def _run(output: Output, settings: NodeSettings, network: Network, planned: Plan) -> None:
+async def _run(
+    output: Output, settings: NodeSettings, network: Network, planned: Plan, host: Address
+) -> None:
     rows = {
         "url": planned.node_url,
-        "host": str(settings.address),
+        "host": str(host),
         "chain": f"{network.name} ({network.chain_id})",
         "broker": without_credentials(planned.broker_url),
         "portals": without_credentials(planned.portal_url),
@@ -105,14 +115,15 @@ async def _run(output: Output, settings: NodeSettings, network: Network, planned
         output.console.print(table)
         output.line("[green]running[/]; stop with Ctrl-C")
 
-    supervisor = Supervisor(planned.services, _pass_on)
+    passed_on = as_json if settings.log_format == "json" else as_text
+
+    def pass_on(name: str, line: str) -> None:
+        with contextlib.suppress(OSError):  # nobody reads standard error any more
+            sys.stderr.write(passed_on(name, line) + "\n")
+            sys.stderr.flush()
+
+    supervisor = Supervisor(planned.services, pass_on)
     await supervisor.run(stop_requested(), show)
-
-
-def _pass_on(name: str, line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads standard error any more
-        sys.stderr.write(f"{name} | {line}\n")
-        sys.stderr.flush()
 
 
 def without_credentials(urls: str) -> str:

@@ -35,6 +35,8 @@ class Service:
     """A service that is not ready by then is killed and started again."""
     stop_seconds: float = 10.0
     """How long it may go on after SIGTERM."""
+    is_vital: bool = True
+    """False: when it cannot be kept running, it rests, and the others go on without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Patience:
     settled_seconds: float = 5.0
     """A service that has been ready for so long has started well: a row of deaths is over."""
     backoff: Backoff = _BACKOFF
+    long_rest_seconds: float = 300.0
+    """After so many deaths, for a service that is not vital."""
 
 
 class ServiceState(Enum):

@@ -44,7 +44,7 @@ class Supervisor:
         Must be called in the main thread: services do not outlive the thread that starts them.
 
         Args:
-            when_ready: Called once, when every service has become ready.
+            when_ready: Called once, when every vital service has become ready.
 
         Raises:
             ServiceNotStarted, ServiceGaveUp: when one cannot be kept running.
@@ -59,7 +59,8 @@ class Supervisor:
         async def start() -> None:
             for keeper in self._keepers:
                 keeper.start().add_done_callback(note)
-                await keeper.ready.wait()
+                if keeper.service.is_vital:
+                    await keeper.ready.wait()
             when_ready()
 
         starting = asyncio.create_task(start())

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...console import Output, stop_requested
 from ...prover.ledger.job_states import PROOF_QUEUES, JobQueue
 from ..errors import QueuesRefused
-from ..logs import set_up_logging
+from ..logs import end_logged, set_up_logging
 from ..settings import load_settings, load_worker_settings
 
 log = logging.getLogger(__name__)
@@ -49,15 +49,16 @@ def run_worker(output: Output, queues: frozenset[JobQueue], env_file: Path) -> N
         from .settlement import SettlementWorker  # it brings what signs transactions
 
         settings, network = load_settings(env_file=env_file)
-        set_up_logging(settings)
-        asyncio.run(_stay(output, SettlementWorker(settings, network), "settlement"))
+        set_up_logging(settings, "settlement")
+        with end_logged(settings):
+            asyncio.run(_stay(output, SettlementWorker(settings, network), "settlement"))
         return
     from .proofs import SCRATCH, ProofWorker, own_scratch
 
     worker_settings, network = load_worker_settings(env_file=env_file)
-    set_up_logging(worker_settings)
+    set_up_logging(worker_settings, "prover")
     names = ", ".join(queue.value for queue in PROOF_QUEUES if queue in queues)
-    with own_scratch(worker_settings.data_folder / SCRATCH):
+    with end_logged(worker_settings), own_scratch(worker_settings.data_folder / SCRATCH):
         asyncio.run(_stay(output, ProofWorker(worker_settings, network, queues), names))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 
-from ...chain.accounts import Account
 from ...chain.connection import Chain
 from ...chain.networks import Network
 from ...chain.sending.sender import TransactionSender
@@ -18,10 +18,12 @@ from ...prover.pipeline.context import StepContext
 from ...prover.pipeline.publishing import Publishing
 from ...prover.pipeline.settling import Settling
 from ...prover.pipeline.submitting import Submitting
+from ...prover.pipeline.taking_over import TakingOver
 from ...prover.pipeline.watching import ChainWatcher
 from ...prover.pipeline.worker import PipelineWorker
 from ...storage.publication import CheckpointPublisher
 from ..backing import broker_url, ledger_settings, portals_of, publication_folder
+from ..keys.sources import open_key
 from ..settings import NodeSettings
 from .common import chain_tag_in_time, owner, pipeline_rules
 
@@ -40,6 +42,7 @@ class SettlementWorker:
     async def __aenter__(self) -> SettlementWorker:
         async with AsyncExitStack() as parts:
             settings, rules = self._settings, pipeline_rules(self._settings)
+            key = await asyncio.to_thread(open_key, settings)
             tag = await chain_tag_in_time(self._network)
             ledger = await parts.enter_async_context(
                 await Ledger.open(ledger_settings(settings, tag))
@@ -48,7 +51,7 @@ class SettlementWorker:
             sender = await parts.enter_async_context(
                 TransactionSender(
                     chain,
-                    Account.from_key(settings.private_key),
+                    key,
                     settings.data_folder / OUTBOX,
                     SenderSettings(
                         confirmations=settings.confirmations,
@@ -57,16 +60,15 @@ class SettlementWorker:
                 )
             )
             portals = await parts.enter_async_context(portals_of(settings))
-            publisher = CheckpointPublisher(
-                publication_folder(settings), settings.address, settings.private_key, portals
-            )
+            publisher = CheckpointPublisher(publication_folder(settings), key, portals)
             broker = open_broker(broker_url(settings))
             doorbell = Doorbell(broker, tag)
             context = StepContext(ledger, doorbell, rules, owner(), clock_ms)
-            publishing = Publishing(context, publisher)
+            taking_over = TakingOver(ledger, chain, publisher, portals)
+            publishing = Publishing(context, publisher, taking_over)
             submitting = Submitting(context, chain, sender)
             settling = Settling(context, chain, sender)
-            watcher = ChainWatcher(ledger, chain, settings.address, rules, clock_ms)
+            watcher = ChainWatcher(ledger, chain, key.address, rules, clock_ms)
             worker = PipelineWorker(
                 ledger,
                 broker,
