@@ -1,0 +1,1 @@
+"""The deployment guide's commands, as an operator types them."""
