@@ -54,6 +54,15 @@ class NodeProcess:
         return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
 
     @property
+    def open_files(self) -> int:
+        """Files, sockets and the like that it has open."""
+        return sum(1 for _ in Path(f"/proc/{self._process.pid}/fd").iterdir())
+
+    @property
+    def threads(self) -> int:
+        return sum(1 for _ in Path(f"/proc/{self._process.pid}/task").iterdir())
+
+    @property
     def anonymous_bytes(self) -> int:
         """Resident memory that is no file's."""
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():

@@ -14,6 +14,8 @@
     ├── prover.pipeline.errors.PipelineError PIP-… a job is given up, or waits
     ├── client.errors.ClientError        CLT-…   a host cannot be used, refused, or lied
     ├── node.errors.NodeError            NOD-…   the node cannot do what it was asked
+    ├── node.keys.errors.HostKeyError    KEY-… the host's key cannot be had, or not used like this
+    ├── node.backup.errors.BackupError   BAK-… what a node keeps cannot be backed up or restored
     ├── node.supervisor.errors.SupervisorError SUP-… a service cannot be kept running
     ├── node.operating.errors.OperatingError OPR-… a ledger that an operator cannot look into
     ├── node.demo.errors.DemoFailed      DEM-…   the demo did not show what it should

@@ -11,6 +11,7 @@ from ..prover.ledger.settings import LedgerSettings, ledger_key
 from ..storage.client import ClientSettings, PortalClient
 from ..storage.portals import Portals, PortalsSettings
 from .errors import MissingSetting
+from .redaction import SECRETS
 from .settings import NodeSettings, WorkerSettings
 
 
@@ -34,7 +35,9 @@ def ledger_settings(settings: WorkerSettings, chain_tag: str) -> LedgerSettings:
     folder.mkdir(parents=True, exist_ok=True)
     given = settings.ledger_key.get_secret_value() or None
     url = settings.ledger_url or f"sqlite:///{(folder / 'ledger.db').resolve()}"
-    return LedgerSettings(url, ledger_key(folder, given), chain_tag)
+    key = ledger_key(folder, given)
+    SECRETS.hide_key(key)
+    return LedgerSettings(url, key, chain_tag)
 
 
 async def chain_tag(chain: Chain) -> str:

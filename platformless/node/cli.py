@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..console import AsJson, Output, guarded
+from .backup import cli as backups
+from .keys import cli as keys
 from .operating import cli as operating
+from .registration import cli as registration
 
 _PROGRAM = "fabstir-llm-node"
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Run a host of the marketplace.",
 )
@@ -27,9 +30,24 @@ def node(
     provers: Annotated[
         int, typer.Option("--provers", min=0, max=64, help="Processes that build proofs.")
     ] = 1,
+    version: Annotated[
+        bool, typer.Option("--version", help="Say what this program is made of, and end.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Without a command: run the whole node, its workers and what they need, until interrupted."""
+    if version:
+        from ..prover.release_facts import print_version
+
+        print_version(_PROGRAM, as_json)
+
+    def begin(_output: Output) -> None:
+        from .secret_files import take_secrets
+
+        take_secrets(os.environ)
+
+    if context.invoked_subcommand != "doctor":  # which tells every mistake in them
+        guarded(_PROGRAM, context.invoked_subcommand or "run", as_json, begin)
     if context.invoked_subcommand is not None:
         return
 
@@ -75,6 +93,24 @@ def worker(
         run_worker(output, queues_of(queues), env_file)
 
     guarded(_PROGRAM, "worker", as_json, run)
+
+
+@app.command("doctor")
+def doctor(
+    write: Annotated[
+        bool, typer.Option("--write", help="Also store a small blob at every portal.")
+    ] = False,
+    env_file: EnvFile = Path(".env"),
+    as_json: AsJson = False,
+) -> None:
+    """Check everything that a node needs; change nothing. Exit status 1: something is wrong."""
+
+    def run(output: Output) -> None:
+        from .doctor.cli import show_examination
+
+        show_examination(output, env_file, write)
+
+    guarded("doctor", "doctor", as_json, run)
 
 
 @app.command("demo")
@@ -136,8 +172,85 @@ def model_info(
     guarded(_PROGRAM, "model-info", as_json, run)
 
 
+@app.command("p2p")
+def p2p(env_file: EnvFile = Path(".env"), as_json: AsJson = False) -> None:
+    """Take part in the DHT: announce the node's models, answer who looks for one."""
+
+    def run(output: Output) -> None:
+        from .p2p.command import run_part
+
+        run_part(output, env_file)
+
+    guarded(_PROGRAM, "p2p", as_json, run)
+
+
+@app.command("peers")
+def peers(
+    model: Annotated[str, typer.Option("--model", metavar="ID", help="32 bytes in hex.")],
+    bootstrap: Annotated[
+        list[str] | None,
+        typer.Option("--bootstrap", metavar="MULTIADDR", help="Asked first; several times."),
+    ] = None,
+    chain: Annotated[
+        bool, typer.Option("--chain/--no-chain", help="Whether NodeRegistry must confirm a node.")
+    ] = True,
+    env_file: EnvFile = Path(".env"),
+    as_json: AsJson = False,
+) -> None:
+    """Find the nodes that serve a model."""
+
+    def run(output: Output) -> None:
+        from .p2p.addresses import parsed_list
+        from .p2p.command import PeersRequest, model_of, show_peers
+
+        addresses = parsed_list(",".join(bootstrap or ()))
+        show_peers(output, env_file, PeersRequest(model_of(model), addresses, chain))
+
+    guarded(_PROGRAM, "peers", as_json, run)
+
+
+@app.command("fetch-model")
+def fetch_model(
+    url: Annotated[str, typer.Argument(metavar="URL")],
+    repository: Annotated[
+        str, typer.Option("--repository", help="OWNER/NAME, as the model was registered.")
+    ],
+    file_name: Annotated[
+        str | None,
+        typer.Option("--file-name", help="As it was registered; default: the URL's last part."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The folder that it goes into.")] = Path(
+        "models"
+    ),
+    largest_gib: Annotated[
+        float, typer.Option("--largest-gib", min=0.001, help="No more than this.")
+    ] = 64,
+    env_file: EnvFile = Path(".env"),
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a model file, and keep it when ModelRegistry knows its SHA-256."""
+
+    def run(output: Output) -> None:
+        from .fetching.command import show_fetch
+        from .fetching.download import FetchSettings
+        from .fetching.model import FetchRequest
+
+        request = FetchRequest(url, repository, file_name, out)
+        show_fetch(output, env_file, request, FetchSettings(int(largest_gib * 2**30)))
+
+    guarded(_PROGRAM, "fetch-model", as_json, run)
+
+
 app.add_typer(operating.jobs, name="jobs")
 app.command("withdraw-earnings")(operating.withdraw_earnings)
+app.command("register-node")(registration.register_node)
+app.command("registration-status")(registration.registration_status)
+app.command("update-registration")(registration.update_registration)
+app.command("unregister-node")(registration.unregister_node)
+app.add_typer(keys.key, name="key")
+app.command("signer")(keys.signer)
+app.add_typer(backups.backup, name="backup")
+app.command("restore")(backups.restore)
 
 
 PortalUrls = Annotated[

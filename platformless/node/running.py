@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +12,11 @@ from types import TracebackType
 from typing import Self
 
 from .. import __version__
+from ..audit.verify import ZKVM
 from ..chain.connection import Chain
 from ..chain.model_registry import ModelRegistry, RegisteredModel
 from ..chain.networks import Network
+from ..commit import commit
 from ..engine.chat import ChatFormat
 from ..engine.engine import Engine
 from ..engine.model import offloads_to_gpu
@@ -32,12 +33,19 @@ from ..storage.publication import PublicationFolder
 from ..web_server import WebServer
 from .backing import broker_url, chain_tag, ledger_settings, publication_folder
 from .errors import ModelNotRegistered, PortInUse
+from .guard.guard import Guard
+from .keys.sources import open_key
+from .monitoring.counted import Counted
+from .monitoring.load import Load
+from .monitoring.monitor import Monitor, Watched, Ways
+from .monitoring.pipeline import Pipeline
+from .p2p.keeping import RecordKeeper
 from .server.app import node_app
 from .server.challenges import ChallengeEndpoints
 from .server.checkpoints import CheckpointEndpoints
 from .server.health import Health, HealthCheck
 from .server.inference import InferenceEndpoint
-from .server.metrics import MetricsEndpoint
+from .server.metrics import MetricsEndpoints
 from .server.protocol import SocketProtocol
 from .server.socket import SocketEndpoint
 from .server.status import NodeFacts, ServedModel, StatusEndpoints
@@ -71,7 +79,8 @@ class Node:
     """The whole of a host's node in one event loop. Runs from `async with` until its end.
 
     Raises, at `async with`:
-        ModelError, ModelNotRegistered, ChainError, LedgerError, PortInUse: nothing is left running.
+        HostKeyError, ModelError, ModelNotRegistered, ChainError, LedgerError, PortInUse: nothing is
+            left running.
     """
 
     def __init__(
@@ -80,15 +89,19 @@ class Node:
         network: Network,
         rules: SessionRules | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        monitoring: Ways | None = None,
     ) -> None:
         """Args:
         rules: In place of those that the settings name, for tests.
         clock_ms: Unix time in milliseconds, for tests.
+        monitoring: How the node is watched, for tests.
         """
         self._settings = settings
         self._network = network
         self._rules = rules or session_rules(settings)
         self._clock_ms = clock_ms
+        self._monitoring = monitoring or Ways(clock_ms=clock_ms)
+        self.counted = Counted()
         self._parts = contextlib.AsyncExitStack()
         self._ringing: set[asyncio.Task[None]] = set()
 
@@ -112,6 +125,8 @@ class Node:
 
     async def _start(self) -> None:
         settings, parts = self._settings, self._parts
+        self.guard = Guard.of(settings, self.counted)
+        self._key = await asyncio.to_thread(open_key, settings)
         self.chain = await parts.enter_async_context(Chain(self._network))
         tag = await chain_tag(self.chain)
         self.engine = await parts.enter_async_context(await Engine.load(engine_settings(settings)))
@@ -119,24 +134,33 @@ class Node:
         self.ledger = await parts.enter_async_context(
             await Ledger.open(ledger_settings(settings, tag), self._clock_ms)
         )
-        published = PublicationFolder(publication_folder(settings), settings.address)
+        published = PublicationFolder(publication_folder(settings), self._key.address)
         self._doorbell = Doorbell(open_broker(broker_url(settings)), tag)
         self.sessions = await parts.enter_async_context(self._sessions(models))
         await self.sessions.start()
         news = ProofNews(self.ledger.jobs, self.sessions, self._clock_ms)
         parts.push_async_callback(_ended, asyncio.create_task(news.run()))
-        self.sockets = SocketEndpoint(self.sessions, settings.address, settings.max_connections)
-        facts = NodeFacts(__version__, build(), self._network.chain_id, self._network.name, models)
+        self.sockets = SocketEndpoint(
+            self.sessions,
+            self._key.address,
+            settings.max_connections,
+            self.guard,
+            settings.idle_connection_seconds,
+        )
+        facts = NodeFacts(__version__, commit(), self._network.chain_id, self._network.name, models)
+        health = Health(self._checks())
+        self.monitor = await parts.enter_async_context(self._monitor(health))
         app = node_app(
-            StatusEndpoints(facts, Health(self._checks())),
-            ChallengeEndpoints(settings.private_key, self.sessions.admission.challenges),
+            StatusEndpoints(facts, health, self.monitor),
+            ChallengeEndpoints(self._key, self.sessions.admission.challenges),
             CheckpointEndpoints(published),
             chain_id=self._network.chain_id,
             more_routes=[
                 *self.sockets.routes(),
-                *InferenceEndpoint(self.sessions).routes(),
-                *MetricsEndpoint(self.ledger.jobs).routes(),
+                *InferenceEndpoint(self.sessions, settings.max_prompt_bytes).routes(),
+                *MetricsEndpoints(self.monitor, settings.metrics_token.get_secret_value()).routes(),
             ],
+            guard=self.guard,
         )
         server = WebServer(
             app,
@@ -156,7 +180,11 @@ class Node:
                 f"cannot listen on {settings.api_host}, port {settings.api_port}",
                 got=error.strerror or error,
             ) from error
-        self.report = NodeReport(server.url, settings.address, models)
+        if settings.p2p_enabled:
+            ids = tuple(model.id for model in models)
+            record = RecordKeeper(self.chain, self._key, ids, settings.data_folder)
+            await parts.enter_async_context(record.running())
+        self.report = NodeReport(server.url, self._key.address, models)
         log.info("serving %s on %s", ", ".join(model.name for model in models), server.url)
 
     def _sessions(self, models: tuple[ServedModel, ...]) -> Sessions:
@@ -169,14 +197,43 @@ class Node:
             weights_root=self.engine.weights.root,
             clock_ms=self._clock_ms,
             on_job=self._ring,
+            counted=self.counted,
         )
         ids = frozenset(model.id for model in models)
         return Sessions(
             serving,
-            SessionAuthority(self.chain, settings.address, ids),
-            WalletChallenges(network.chain_id, network.marketplace, settings.address),
-            settings.private_key,
+            SessionAuthority(self.chain, self._key.address, ids),
+            WalletChallenges(network.chain_id, network.marketplace, self._key.address),
+            self._key,
             self._rules,
+            guard=self.guard.prompts,
+        )
+
+    def _monitor(self, health: Health) -> Monitor:
+        settings = self._settings
+        watched = Watched(
+            network=self._network,
+            host=self._key.address,
+            data_folder=settings.data_folder,
+            public_url=settings.public_url,
+            version=__version__,
+            commit=commit(),
+            zkvm=ZKVM,
+        )
+        pipeline = Pipeline(self.ledger.jobs)
+        return Monitor(
+            watched, self.counted, pipeline, self._load, health.is_healthy, self._monitoring
+        )
+
+    def _load(self) -> Load:
+        return Load(
+            connections=len(self.sockets),
+            active_sessions=self.sessions.active,
+            queued=self.engine.waiting,
+            generating=self.engine.running,
+            sequences=self.engine.settings.sequences,
+            is_model_loaded=self.engine.is_running,
+            is_draining=self.sessions.is_stopping,
         )
 
     def _ring(self, job_id: str) -> None:
@@ -191,8 +248,10 @@ class Node:
 
     def _checks(self) -> list[HealthCheck]:
         async def chain() -> str | None:
-            await self.chain.head()
-            return None
+            reading = self.monitor.chain
+            if reading.is_reachable:
+                return None
+            return f"no answer for {reading.silent_seconds:.0f} s"
 
         async def engine() -> str | None:
             return None if self.engine.is_running else "the model has stopped"
@@ -216,6 +275,7 @@ def session_rules(settings: NodeSettings) -> SessionRules:
         allow_clear=settings.allow_plaintext,
         grace_seconds=settings.disconnect_grace_seconds,
         settle_seconds=settings.settle_idle_seconds,
+        live_sessions=2 * settings.max_connections,
     )
 
 
@@ -277,8 +337,3 @@ def _model(model_id: ModelId, model: RegisteredModel, engine: Engine) -> ServedM
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait({task})
-
-
-def build() -> str:
-    """The commit that this was built from, when the environment says so."""
-    return os.environ.get("PLATFORMLESS_BUILD", "unknown")

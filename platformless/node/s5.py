@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from ..storage.errors import CidError
 from ..storage.portal.blobs import hash_of_file
 from ..storage.portal.contents import CheckReport, Contents
 from ..storage.portal.settings import PortalSettings
+from .logs import log_as_told
+from .redaction import SECRETS
 
 _DAMAGED_STATUS = 1
 
@@ -49,6 +52,8 @@ def run_portal(output: Output, request: PortalRequest) -> None:
     """
     if request.private_reads and request.token is None:
         raise BadInput("private reads need a token", expected="a token")
+    SECRETS.hide_text(request.token or "")
+    log_as_told(os.environ, "portal")
     asyncio.run(_run(output, request))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..chain.networks import Network
 from ..console import Output, facts, stop_requested
-from .logs import set_up_logging
+from .logs import end_logged, set_up_logging
 from .running import Node
 from .settings import NodeSettings, load_settings
 
@@ -20,7 +20,8 @@ def serve_sessions(output: Output, env_file: Path) -> None:
     """
     settings, network = load_settings(env_file=env_file)
     set_up_logging(settings)
-    asyncio.run(_run(output, settings, network))
+    with end_logged(settings):
+        asyncio.run(_run(output, settings, network))
 
 
 async def _run(output: Output, settings: NodeSettings, network: Network) -> None:

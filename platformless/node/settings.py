@@ -12,18 +12,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from coincurve import PrivateKey
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from ..chain.networks import BASE_SEPOLIA, Network, network_from
-from ..protocol.digests import Address
-from ..protocol.signatures import address_of_key
+from ..protocol.errors import ValueOutOfRange
+from ..protocol.host_key import LocalKey
 from .errors import DeprecatedSetting, LooseSecretFile, MissingSetting, WrongSetting
+from .log_levels import parse_levels, parse_rust_log
 
-_KEY_BYTES = 32
-_LEVELS = ("trace", "debug", "info", "warn", "warning", "error")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+KEY_SOURCES = ("HOST_PRIVATE_KEY", "HOST_PRIVATE_KEY_FILE", "HOST_KEYSTORE", "HOST_SIGNER_URL")
+"""Where the host's key may come from; one of them is set."""
+KEY_VARIABLES = frozenset(
+    {
+        *KEY_SOURCES,
+        "HOST_KEYSTORE_PASSWORD",
+        "HOST_KEYSTORE_PASSWORD_FILE",
+        "HOST_SIGNER_TOKEN",
+        "CREDENTIALS_DIRECTORY",
+    }
+)
+"""All that says what the host's key is, or where: for processes that use it alone."""
+_SECRETS = frozenset({"HOST_PRIVATE_KEY", "HOST_KEYSTORE_PASSWORD", "HOST_SIGNER_TOKEN"})
+_CREDENTIALS = "CREDENTIALS_DIRECTORY"
+_MOUNTED = ("/run/secrets",)
+_MOUNTED_KEY = "host_private_key"
+"""Its name among systemd's credentials, and among a container's secrets."""
 
 RENAMED = {
     "NODE_PRIVATE_KEY": "HOST_PRIVATE_KEY",
@@ -66,26 +82,50 @@ class WorkerSettings(BaseModel):
     prover_memory_gib: float = Field(default=8, gt=0)
     """Memory that proving may take."""
     receipt_kind: str = Field(default="composite", pattern="^(composite|succinct)$")
-    log_level: str = Field(default="info", pattern=f"^({'|'.join(_LEVELS)})$")
+    log_level: str = "info"
+    """A level, or levels of modules as well: see `log_levels`."""
     log_format: str = Field(default="text", pattern="^(text|json)$")
     """A line of text, or an object of JSON, for each message."""
     data_folder: Path = Path("data")
 
+    @field_validator("log_level")
+    @classmethod
+    def _in_one_spelling(cls, text: str) -> str:
+        return str(parse_levels(text))
 
-class NodeSettings(WorkerSettings):
-    """What an operator sets for a node, and for the worker that submits and settles."""
 
-    host_private_key: SecretStr
-    """The host's account: receives sessions, signs deltas, pays gas. 32 bytes in hex."""
-    model_path: Path | None = None
-    """A GGUF file; the packaged test model when unset."""
-    gpu_layers: int = Field(default=35, ge=0)
+class P2PSettings(WorkerSettings):
+    """What an operator sets for the part in the DHT, whose process has no key of the host's."""
+
     p2p_enabled: bool = False
     """Whether this node takes part in the DHT, in which nodes find one another by model."""
+    p2p_host: str = "0.0.0.0"  # noqa: S104
+    """An IPv4 address of this machine, or all of them."""
     p2p_port: int = Field(default=9000, ge=0, le=65535)
     """TCP; nothing listens there unless `p2p_enabled`."""
     p2p_bootstrap: str = ""
     """Multiaddresses of nodes that are asked first, with commas."""
+
+
+class NodeSettings(P2PSettings):
+    """What an operator sets for a node, and for the worker that submits and settles."""
+
+    host_private_key: SecretStr = SecretStr("")
+    """The host's account: receives sessions, signs deltas, pays gas. 32 bytes in hex. Or one of
+    the next three says where it is."""
+    host_private_key_file: Path | None = None
+    """A file of mode 600 or 400 with the key in hex."""
+    host_keystore: Path | None = None
+    """An encrypted keystore (Web3 JSON, version 3), with its password in one of the next two."""
+    host_keystore_password: SecretStr = SecretStr("")
+    host_keystore_password_file: Path | None = None
+    host_signer_url: str = Field(default="", repr=False)
+    """A signer that has the key: `unix:///path`, `https://…`, or `http://` to this machine."""
+    host_signer_token: SecretStr = SecretStr("")
+    """That the signer wants to see."""
+    model_path: Path | None = None
+    """A GGUF file; the packaged test model when unset."""
+    gpu_layers: int = Field(default=35, ge=0)
     api_host: str = "0.0.0.0"  # noqa: S104
     api_port: int = Field(default=8080, ge=0, le=65535)
     public_url: str = ""
@@ -149,16 +189,6 @@ class NodeSettings(WorkerSettings):
     witness_hours: float = Field(default=168, ge=0)
     """What was said in a session is deleted so long after it was settled."""
 
-    @property
-    def private_key(self) -> bytes:
-        """32 bytes."""
-        return bytes.fromhex(self.host_private_key.get_secret_value().removeprefix("0x"))
-
-    @property
-    def address(self) -> Address:
-        """The host's account."""
-        return address_of_key(PrivateKey(self.private_key).public_key)
-
 
 def load_settings(
     environment: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")
@@ -170,6 +200,7 @@ def load_settings(
         LooseSecretFile: when others may read a file that holds the key.
     """
     found = _found(environment, env_file)
+    _require_one_key(found, os.environ if environment is None else environment)
     settings = _made(NodeSettings, found)
     _require_key(settings)
     return settings, network_from(found)
@@ -181,6 +212,14 @@ def load_worker_settings(
     """As `load_settings`, for a worker without the host's key."""
     found = _found(environment, env_file)
     return _made(WorkerSettings, found), network_from(found)
+
+
+def load_p2p_settings(
+    environment: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")
+) -> tuple[P2PSettings, Network]:
+    """As `load_settings`, for the part in the DHT, without the host's key."""
+    found = _found(environment, env_file)
+    return _made(P2PSettings, found), network_from(found)
 
 
 _Settings = TypeVar("_Settings", bound=WorkerSettings)
@@ -198,7 +237,7 @@ def _found(environment: Mapping[str, str] | None, env_file: Path | None) -> dict
     found: dict[str, str] = {}
     if env_file is not None and env_file.is_file():
         in_file = dotenv_values(env_file, interpolate=False)
-        if "HOST_PRIVATE_KEY" in in_file:
+        if not _SECRETS.isdisjoint(in_file):
             _require_private(env_file)
         found |= _named_alike({name: value or "" for name, value in in_file.items()})
     found |= _named_alike(os.environ if environment is None else environment)
@@ -206,9 +245,7 @@ def _found(environment: Mapping[str, str] | None, env_file: Path | None) -> dict
         if name in found:
             raise DeprecatedSetting(f"{name} is no longer used", expected=instead, got=name)
     if "LOG_LEVEL" not in found and "RUST_LOG" in found:
-        found["LOG_LEVEL"] = _level_of(found["RUST_LOG"])
-    if "LOG_LEVEL" in found:
-        found["LOG_LEVEL"] = found["LOG_LEVEL"].lower()
+        found["LOG_LEVEL"] = str(parse_rust_log(found["RUST_LOG"]))
     return found
 
 
@@ -227,12 +264,6 @@ def _named_alike(source: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _level_of(rust_log: str) -> str:
-    """The level in a `RUST_LOG`, such as `info` or `target=debug,other=warn`."""
-    level = rust_log.split(",")[0].rpartition("=")[2].strip().lower()
-    return {"off": "error"}.get(level, level if level in _LEVELS else "info")
-
-
 def _known(kind: type[WorkerSettings], found: Mapping[str, str]) -> dict[str, Any]:
     """The variables that are fields. An empty one counts as unset."""
     names = {name.upper(): name for name in kind.model_fields}
@@ -249,18 +280,53 @@ def _require_private(path: Path) -> None:
         )
 
 
-def _require_key(settings: NodeSettings) -> None:
-    """Checks the key without showing it."""
-    text = settings.host_private_key.get_secret_value().removeprefix("0x")
-    try:
-        key = bytes.fromhex(text)
-        PrivateKey(key)
-        right = len(key) == _KEY_BYTES
-    except ValueError:
-        right = False
-    if not right:
+def _require_one_key(found: dict[str, str], environment: Mapping[str, str]) -> None:
+    """Sees to it that one source of the host's key is set; one that the system has mounted for
+    this service counts when none is.
+
+    Raises:
+        MissingSetting: when there is none.
+        WrongSetting: when there are two.
+    """
+    sources = [name for name in KEY_SOURCES if name in found]
+    if not sources:
+        folders = [environment.get(_CREDENTIALS, ""), *_MOUNTED]
+        mounted = (Path(folder) / _MOUNTED_KEY for folder in folders if folder)
+        file = next((path for path in mounted if path.is_file()), None)
+        if file is None:
+            raise MissingSetting("no host key is set", expected=" or ".join(KEY_SOURCES))
+        found["HOST_PRIVATE_KEY_FILE"] = str(file)
+    elif len(sources) > 1:
         raise WrongSetting(
-            "HOST_PRIVATE_KEY is no private key", expected="0x and 64 hex digits", got="not shown"
+            "the host's key is set twice", expected="one source", got=" and ".join(sources)
+        )
+
+
+def _require_key(settings: NodeSettings) -> None:
+    """Checks what is set of the key without showing it; files are read when the key is opened.
+
+    Raises:
+        WrongSetting, MissingSetting
+    """
+    text = settings.host_private_key.get_secret_value()
+    if text:
+        try:
+            LocalKey(bytes.fromhex(text.removeprefix("0x")))
+        except (ValueError, ValueOutOfRange):
+            raise WrongSetting(
+                "HOST_PRIVATE_KEY is no private key",
+                expected="0x and 64 hex digits",
+                got="not shown",
+            ) from None
+    if settings.host_keystore is None:
+        return
+    given = bool(settings.host_keystore_password.get_secret_value())
+    if given == (settings.host_keystore_password_file is not None):
+        kind = WrongSetting if given else MissingSetting
+        raise kind(
+            "HOST_KEYSTORE needs one password",
+            expected="HOST_KEYSTORE_PASSWORD or HOST_KEYSTORE_PASSWORD_FILE",
+            got="both" if given else "neither",
         )
 
 

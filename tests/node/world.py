@@ -20,6 +20,13 @@ from tests.chain.world import AT_ONCE, World
 
 from .wire import Wire, connected
 
+UNLIMITED = {
+    "MAX_CONNECTIONS_PER_ADDRESS": "1000",
+    "REQUESTS_BURST_PER_ADDRESS": "1000000",
+    "FRAMES_BURST_PER_ADDRESS": "1000000",
+    "PROMPTS_BURST_PER_WALLET": "1000000",
+}
+"""Limits that tests do not meet: all their clients share one address, and most of them a wallet."""
 QUICK = SessionRules(grace_seconds=0.2, tend_seconds=0.05, recheck_seconds=15)
 
 
@@ -44,6 +51,7 @@ class NodeWorld:
             "DATA_FOLDER": str(self.folder / "node"),
             "CONTEXT_TOKENS": "1024",
             "DRAIN_SECONDS": "0",
+            **UNLIMITED,
             **{name.upper(): str(value) for name, value in changes.items()},
         }
 

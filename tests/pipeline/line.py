@@ -12,6 +12,7 @@ from typing import Self
 from dramatiq.worker import ConsumerThread, WorkerThread
 
 from platformless.chain.sending.sender import TransactionSender
+from platformless.protocol.host_key import LocalKey
 from platformless.prover.broker.doorbell import Actor, Doorbell
 from platformless.prover.broker.opening import open_broker
 from platformless.prover.ledger.job_states import OVER, JobQueue, JobState
@@ -24,6 +25,7 @@ from platformless.prover.pipeline.publishing import Publishing
 from platformless.prover.pipeline.rules import PipelineRules
 from platformless.prover.pipeline.settling import Settling
 from platformless.prover.pipeline.submitting import Submitting
+from platformless.prover.pipeline.taking_over import TakingOver
 from platformless.prover.pipeline.watching import ChainWatcher
 from platformless.prover.pipeline.worker import PipelineWorker
 from platformless.storage.publication import CheckpointPublisher
@@ -78,10 +80,11 @@ class Line(Stage):
             )
             portals = await parts.enter_async_context(self.portals())
             folder = publication or self.folder / "publication"
-            publisher = CheckpointPublisher(folder, address, self.host_key, portals)
+            publisher = CheckpointPublisher(folder, LocalKey(self.host_key), portals)
             ledger, rules, owner, clock = self.ledger, self.rules, self.host, self.clock_ms
             context = StepContext(ledger, self.doorbell, rules, owner, clock)
-            publishing = Publishing(context, publisher)
+            taking_over = TakingOver(ledger, self.chain, publisher, portals)
+            publishing = Publishing(context, publisher, taking_over)
             submitting = Submitting(context, self.chain, sender)
             settling = Settling(context, self.chain, sender)
             watcher = ChainWatcher(ledger, self.chain, address, rules, clock)

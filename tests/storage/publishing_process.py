@@ -6,15 +6,16 @@ import asyncio
 import sys
 from pathlib import Path
 
+from platformless.protocol.host_key import LocalKey
 from platformless.storage.client import ClientSettings, PortalClient
 from platformless.storage.portals import Portals
 from platformless.storage.publication import CheckpointPublisher
-from tests.unit.test_publication import HOST, HOST_KEY, checkpoint
+from tests.unit.test_publication import HOST_KEY, checkpoint
 
 
 async def main(url: str, folder: Path, count: int) -> None:
     async with Portals([PortalClient(ClientSettings(url))]) as portals:
-        publisher = CheckpointPublisher(folder, HOST, HOST_KEY, portals)
+        publisher = CheckpointPublisher(folder, LocalKey(HOST_KEY), portals)
         for number in range(count):
             await publisher.publish(checkpoint(number))
             print(number, flush=True)

@@ -10,12 +10,13 @@ from pathlib import Path
 from platformless.protocol import delta as deltas
 from platformless.protocol import index as indexes
 from platformless.protocol.delta import SealedDelta
+from platformless.protocol.host_key import LocalKey
 from platformless.storage.cids import BlobId
 from platformless.storage.client import ClientSettings, PortalClient
 from platformless.storage.portal.running import EmbeddedPortal
 from platformless.storage.portals import Portals
 from platformless.storage.publication import CheckpointPublisher
-from tests.unit.test_publication import CLIENT_KEY, HOST, HOST_KEY, checkpoint
+from tests.unit.test_publication import CLIENT_KEY, HOST_KEY, checkpoint
 
 ROOT = Path(__file__).parents[2]
 COUNT = 12
@@ -38,7 +39,7 @@ async def start(portal: EmbeddedPortal, folder: Path) -> asyncio.subprocess.Proc
 async def require_everything(portal: EmbeddedPortal, folder: Path) -> None:
     """Every checkpoint is in the index, and everything that the index names can be had."""
     async with Portals([PortalClient(ClientSettings(portal.url))]) as portals:
-        signed = CheckpointPublisher(folder, HOST, HOST_KEY, portals).index(7)
+        signed = CheckpointPublisher(folder, LocalKey(HOST_KEY), portals).index(7)
         assert signed is not None
         published = await portals.get(BlobId.of(signed.encode()), largest_bytes=1 << 20)
         assert indexes.decode(published) == signed

@@ -35,6 +35,7 @@ from platformless.protocol.bundle import Bundle
 from platformless.protocol.delta import Delta
 from platformless.protocol.digests import ProofHash
 from platformless.protocol.errors import SealBroken
+from platformless.protocol.host_key import LocalKey
 from platformless.protocol.secrecy import PublicKeyBytes
 from platformless.protocol.transcript import Tokens
 from platformless.storage.client import ClientSettings, PortalClient
@@ -75,8 +76,7 @@ class Stage:
         host = self.dev_chain.accounts["host"]
         return CheckpointPublisher(
             self.folder / "checkpoints",
-            self.world.address("host"),
-            key or bytes(host.key),
+            LocalKey(key or bytes(host.key)),
             portals,
         )
 

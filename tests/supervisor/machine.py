@@ -53,7 +53,8 @@ def main(env_file: Path) -> None:
         "stand_in(sys.argv[3:])\n"
     )
     program.chmod(0o755)
-    os.environ |= {"REAL_PYTHON": sys.executable, "PYTHONPATH": str(Path.cwd())}
+    path = filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH")))
+    os.environ |= {"REAL_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(path)}
     sys.executable = str(program)
     try:
         guarded("fabstir-llm-node", "run", True, lambda output: run_node(output, env_file, 2))

@@ -48,6 +48,19 @@ def test_a_machine_alone_runs_everything(tmp_path: Path) -> None:
         assert environment["S5_PORTAL_URL"] == found.portal_url
 
 
+def test_the_dht_is_off_unless_wanted_and_its_process_has_no_secrets(tmp_path: Path) -> None:
+    wanted = {"P2P_ENABLED": "true", "P2P_PORT": "9123", "LEDGER_KEY": "11" * 32}
+    found = planned(tmp_path, wanted | {"S5_PORTAL_TOKEN": "secret"})
+    last = found.services[-1]
+    assert last.name == "p2p"
+    assert not last.is_vital
+    assert all(service.is_vital for service in found.services[:-1])
+    assert last.command[-2:] == ("--env-file", "/dev/null")
+    assert last.environment["P2P_PORT"] == "9123"
+    for name in ("HOST_PRIVATE_KEY", "LEDGER_KEY", "S5_PORTAL_TOKEN"):
+        assert name not in last.environment
+
+
 def test_commands_are_this_pythons(tmp_path: Path) -> None:
     found, file = planned(tmp_path), str(tmp_path / ".env")
     start = (sys.executable, "-m", "platformless.node")

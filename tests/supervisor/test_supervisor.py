@@ -117,6 +117,28 @@ async def test_giving_up_stops_the_others() -> None:
     assert ("one", "ended") in running.lines
 
 
+async def test_others_go_on_without_a_service_that_is_not_vital(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    broken = script(f"""
+        import pathlib, signal
+        if not pathlib.Path({str(gate)!r}).exists():
+            raise SystemExit("no port")
+        print("ready", flush=True)
+        signal.pause()
+    """)
+    patience = replace(QUICK, deaths=3, long_rest_seconds=0.5)
+    extra = Service("extra", broken, os.environ, SAYS_READY, is_vital=False)
+    async with supervised([extra, graceful("one")], patience) as running:
+        before = running.process_id("one")
+        await until(lambda: running.status("extra").restarts > patience.deaths)
+        assert running.status("one").state is ServiceState.READY
+        assert running.process_id("one") == before
+        gate.touch()
+        await running.is_back("extra", 1)
+        assert ("extra", "no port") in running.lines
+    assert ("one", "ended") in running.lines
+
+
 async def test_a_service_that_is_never_ready_is_given_up() -> None:
     silent = Service("silent", script("import signal; signal.pause()"), os.environ, SAYS_READY, 0.1)
     patience = Patience(deaths=2, backoff=QUICK.backoff)

@@ -22,6 +22,7 @@ from platformless.protocol.envelope import (
     open_init,
     seal_message,
 )
+from platformless.protocol.host_key import LocalKey
 from platformless.protocol.prompt import ChatMessage, Prompt
 from platformless.protocol.replies import (
     Acknowledged as AcknowledgedReply,
@@ -147,7 +148,7 @@ class FakeHost:
             await self.send(socket, reply)
 
     def begin(self, payload: frames.EncryptedInitPayload) -> None:
-        init = open_init(payload.decode(), HOST_KEY)
+        init = open_init(payload.decode(), LocalKey(HOST_KEY))
         assert init.wallet is not None
         challenge = WalletChallenge(
             AGREED.chain_id, AGREED.marketplace, AGREED.host, 7, NONCE, self.expires

@@ -15,6 +15,7 @@ from platformless.protocol import envelope
 from platformless.protocol.digests import Address
 from platformless.protocol.envelope import EncryptedInit
 from platformless.protocol.errors import EnvelopeBroken
+from platformless.protocol.host_key import LocalKey
 from platformless.protocol.secrecy import PublicKeyBytes
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "existing-client.json").read_text())
@@ -47,7 +48,9 @@ def sealed(**changes: object) -> EncryptedInit:
 
 @pytest.mark.parametrize("vector", VECTORS["init"])
 def test_an_init_of_the_existing_client_is_opened(vector: dict[str, Any]) -> None:
-    opened = envelope.open_init(read(vector["payload"]), bytes.fromhex(vector["hostPrivateKey"]))
+    opened = envelope.open_init(
+        read(vector["payload"]), LocalKey(bytes.fromhex(vector["hostPrivateKey"]))
+    )
     fields = json.loads(vector["plaintext"])
     assert opened.job_id == int(fields["jobId"])
     assert opened.session_key.hex() == fields["sessionKey"]
@@ -71,7 +74,7 @@ def test_a_message_of_the_existing_client_is_opened_and_written(vector: dict[str
 
 
 def test_an_init_is_read_back() -> None:
-    opened = envelope.open_init(read(sealed().to_json()), HOST_KEY)
+    opened = envelope.open_init(read(sealed().to_json()), LocalKey(HOST_KEY))
     assert opened.job_id == 7
     assert opened.recovery_key == PublicKeyBytes.of(CLIENT_KEY)
     assert "ab" * 4 not in repr(opened)
@@ -92,20 +95,20 @@ def test_an_init_is_read_back() -> None:
 )
 def test_an_init_that_does_not_say_what_it_must_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(EnvelopeBroken) as error:
-        envelope.open_init(sealed(**changes), HOST_KEY)
+        envelope.open_init(sealed(**changes), LocalKey(HOST_KEY))
     assert "abab" not in str(error.value)
 
 
 @pytest.mark.parametrize("price", ["5000", "5000n", 5000, 0])
 def test_numbers_may_be_texts(price: object) -> None:
-    assert envelope.open_init(sealed(pricePerToken=price), HOST_KEY).price == int(
+    assert envelope.open_init(sealed(pricePerToken=price), LocalKey(HOST_KEY)).price == int(
         str(price).removesuffix("n")
     )
 
 
 def test_another_host_cannot_open_an_init() -> None:
     with pytest.raises(EnvelopeBroken):
-        envelope.open_init(sealed(), CLIENT_KEY)
+        envelope.open_init(sealed(), LocalKey(CLIENT_KEY))
 
 
 @given(at=st.integers(0, 10**6), bit=st.integers(0, 7))
@@ -115,7 +118,7 @@ def test_a_changed_init_is_refused_or_signed_by_another(at: int, bit: int) -> No
     changed[at % len(changed)] ^= 1 << bit
     broken = replace(init, encrypted=replace(init.encrypted, ciphertext=bytes(changed)))
     with pytest.raises(EnvelopeBroken):
-        envelope.open_init(broken, HOST_KEY)
+        envelope.open_init(broken, LocalKey(HOST_KEY))
 
 
 @given(st.binary(max_size=60))
@@ -123,10 +126,11 @@ def test_other_signatures_do_not_pass_for_the_clients(noise: bytes) -> None:
     init = sealed()
     try:
         signature = envelope.init_signature((noise + bytes(65))[:65].hex())
-        opened = envelope.open_init(replace(init, signature=signature), HOST_KEY)
+        opened = envelope.open_init(replace(init, signature=signature), LocalKey(HOST_KEY))
     except EnvelopeBroken:
         return
-    assert opened.client_key_address != envelope.open_init(init, HOST_KEY).client_key_address
+    honest = envelope.open_init(init, LocalKey(HOST_KEY))
+    assert opened.client_key_address != honest.client_key_address
 
 
 @pytest.mark.parametrize("nonce", ["", "00" * 23, "00" * 25])

@@ -33,6 +33,9 @@ from platformless.node.errors import (
     WalletProofNeeded,
     WrongWallet,
 )
+from platformless.node.monitoring.chain import ChainReading, HeadReading
+from platformless.node.monitoring.gpu import Gpus
+from platformless.node.monitoring.load import Load
 from platformless.node.server import bodies
 from platformless.node.server.app import node_app
 from platformless.node.server.challenges import ChallengeEndpoints, RateLimit
@@ -46,6 +49,7 @@ from platformless.protocol import index as indexes
 from platformless.protocol.digests import Address, ModelId, ProofHash, WeightsRoot
 from platformless.protocol.envelope import WalletProof
 from platformless.protocol.errors import IndexFormatError, ProtocolError
+from platformless.protocol.host_key import LocalKey
 from platformless.protocol.index import CheckpointIndex, IndexEntry, SignedIndex
 from platformless.protocol.signatures import Signature, address_of_key, sign
 from platformless.protocol.transcript import Tokens
@@ -110,6 +114,36 @@ def wallets(clock: Clock) -> WalletChallenges:
     return WalletChallenges(CHAIN_ID, MARKETPLACE, HOST, clock)
 
 
+class Idle:
+    """A node without a GPU and without sessions, as its monitor knows it."""
+
+    gpus: Gpus = ()
+    load = Load(
+        connections=0,
+        active_sessions=0,
+        queued=0,
+        generating=0,
+        sequences=8,
+        is_model_loaded=True,
+        is_draining=False,
+    )
+    chain = ChainReading(0.0, HeadReading(1, 0.0, 0.0))
+
+
+WITHOUT_GPU = {
+    "gpu": {
+        "available": False,
+        "model": None,
+        "vram_total": None,
+        "vram_used": None,
+        "temperature": None,
+    },
+    "gpu_available": False,
+    "model_loaded": True,
+    "active_sessions": 0,
+}
+
+
 class Node:
     """The parts of an application, and the application."""
 
@@ -126,8 +160,8 @@ class Node:
             check_seconds=0.05,
         )
         self.app = node_app(
-            StatusEndpoints(FACTS, self.health),
-            ChallengeEndpoints(HOST_KEY, wallets, RateLimit(5, clock)),
+            StatusEndpoints(FACTS, self.health, Idle()),
+            ChallengeEndpoints(LocalKey(HOST_KEY), wallets, RateLimit(5, clock)),
             CheckpointEndpoints(self.indexes),
             chain_id=CHAIN_ID,
             more_routes=[Route("/fail", self.failing.endpoint)],
@@ -176,7 +210,7 @@ async def real(node: Node) -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_node_that_is_well_says_so(http: httpx.AsyncClient, path: str) -> None:
     reply = await http.get(path)
     assert reply.status_code == 200
-    assert reply.json() == {"status": "healthy", "issues": []}
+    assert reply.json() == {"status": "healthy", "issues": [], **WITHOUT_GPU}
 
 
 async def test_an_issue_degrades_and_a_vital_one_is_worse(
@@ -184,7 +218,11 @@ async def test_an_issue_degrades_and_a_vital_one_is_worse(
 ) -> None:
     node.issues[0] = "behind by 40 blocks"
     reply = await http.get("/v1/health")
-    assert reply.json() == {"status": "degraded", "issues": ["chain: behind by 40 blocks"]}
+    assert reply.json() == {
+        "status": "degraded",
+        "issues": ["chain: behind by 40 blocks"],
+        **WITHOUT_GPU,
+    }
     node.issues = [TimeoutError(), RuntimeError(PRIVATE_URL)]
     clock.now += 2
     reply = await http.get("/v1/health")
@@ -192,6 +230,7 @@ async def test_an_issue_degrades_and_a_vital_one_is_worse(
     assert reply.json() == {
         "status": "unhealthy",
         "issues": ["chain: no answer within 0.05 s", "engine: failed"],
+        **WITHOUT_GPU,
     }
 
 
@@ -415,10 +454,10 @@ async def test_a_publishers_file_is_served_byte_for_byte(
     folder = tmp_path / str(HOST).lower() / "7"
     folder.mkdir(parents=True)
     (folder / "index.json").write_bytes(signed_index().encode())
-    publisher = CheckpointPublisher(tmp_path, HOST, HOST_KEY, NoUploads())
+    publisher = CheckpointPublisher(tmp_path, LocalKey(HOST_KEY), NoUploads())
     app = node_app(
-        StatusEndpoints(FACTS, Health()),
-        ChallengeEndpoints(HOST_KEY, wallets),
+        StatusEndpoints(FACTS, Health(), Idle()),
+        ChallengeEndpoints(LocalKey(HOST_KEY), wallets),
         CheckpointEndpoints(publisher),
         chain_id=CHAIN_ID,
     )

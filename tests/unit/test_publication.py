@@ -14,6 +14,7 @@ from platformless.protocol import delta as deltas
 from platformless.protocol.delta import Delta, Message, SealedDelta
 from platformless.protocol.digests import Address, ProofHash, Salt
 from platformless.protocol.errors import IndexConflict
+from platformless.protocol.host_key import LocalKey
 from platformless.protocol.secrecy import PublicKeyBytes
 from platformless.protocol.transcript import Tokens
 from platformless.storage.cids import BlobId
@@ -72,7 +73,7 @@ def checkpoint(number: int, *, sealed: bool = True, text: str = "Hi") -> Checkpo
 
 
 def publisher(folder: Path, shelf: Shelf) -> CheckpointPublisher:
-    return CheckpointPublisher(folder, HOST, HOST_KEY, shelf, shelf)
+    return CheckpointPublisher(folder, LocalKey(HOST_KEY), shelf, shelf)
 
 
 async def test_a_checkpoint_is_published_with_its_index(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from platformless.node.errors import (
     SettingsError,
     WrongSetting,
 )
+from platformless.node.keys.sources import open_key
 from platformless.node.settings import RENAMED, NodeSettings, load_settings
 from platformless.protocol.digests import Address
+from platformless.protocol.host_key import LocalKey
 
 KEY = "0x" + "07" * 32
 GUIDE = {
@@ -36,7 +38,7 @@ GUIDE = {
 
 def test_the_guides_example_is_read() -> None:
     settings, network = load_settings(GUIDE, None)
-    assert settings.private_key == b"\x07" * 32
+    assert open_key(settings).address == LocalKey(b"\x07" * 32).address
     assert settings.model_path == Path("/app/models/tinyllama-1b.Q4_K_M.gguf")
     assert (settings.api_port, settings.gpu_layers) == (8080, 35)
     assert settings.session_key_ttl_seconds == 600
@@ -130,7 +132,7 @@ def test_the_environment_wins_under_every_name_of_a_contract(tmp_path: Path) -> 
     environment = {"CONTRACT_JOB_MARKETPLACE": "0x" + "22" * 20, "HOST_PRIVATE_KEY": ""}
     settings, network = load_settings(environment, env)
     assert network.marketplace == Address(b"\x22" * 20)
-    assert settings.private_key == b"\x07" * 32
+    assert open_key(settings).address == LocalKey(b"\x07" * 32).address
     with pytest.raises(WrongSetting):
         load_settings({**GUIDE, "CONTRACT_NODE_REGISTRY": "0x" + "33" * 20}, None)
 
@@ -140,7 +142,7 @@ def test_the_environment_wins_under_every_name_of_a_contract(tmp_path: Path) -> 
     [
         ("RUST_LOG", "off", "error"),
         ("RUST_LOG", "my_crate", "info"),
-        ("RUST_LOG", "a=debug,b=warn", "debug"),
+        ("RUST_LOG", "a=debug,b=warn", "info,a=debug,b=warn"),
         ("LOG_LEVEL", "INFO", "info"),
     ],
 )

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...chain.accounts import Account
 from ...chain.connection import Chain, Receipt
 from ...chain.contract import decode_event, event_topic
 from ...chain.host_earnings import HostEarnings
@@ -19,6 +18,7 @@ from ...chain.sending.sender import Confirmed, TransactionSender
 from ...chain.sending.settings import SenderSettings
 from ...console import Output
 from ...protocol.digests import Address
+from ..keys.sources import open_key
 from ..settings import NodeSettings, load_settings
 
 CONFIRM_SECONDS = 600.0
@@ -70,32 +70,34 @@ async def withdraw(
     final. A node that runs meanwhile sends by the same outbox: neither disturbs the other.
 
     Raises:
+        HostKeyError: when the host's key cannot be had.
         UnknownName: for a token that the network does not have.
         ChainError: also `NotConfirmedYet`, when the transaction is still under way.
     """
     tokens = (
         (network.usdc, NATIVE) if request.token == _ALL else (network.token_named(request.token),)
     )
+    host_key = await asyncio.to_thread(open_key, settings)
+    host = host_key.address
     async with Chain(network) as chain:
         contract = HostEarnings(chain)
-        before = await _balances(contract, settings.address, tokens)
+        before = await _balances(contract, host, tokens)
         paid = [amount.token for amount in before if amount.units]
         if request.dry_run or not paid:
             unchanged = tuple(TokenEarnings(had, Amount(0, had.token), had) for had in before)
-            return WithdrawalReport(settings.address, unchanged, None)
-        account = Account.from_key(settings.private_key)
+            return WithdrawalReport(host, unchanged, None)
         outbox = settings.data_folder / "outbox.db"
-        async with TransactionSender(chain, account, outbox, sending) as sender:
+        async with TransactionSender(chain, host_key, outbox, sending) as sender:
             key = f"withdraw-earnings {uuid.uuid4()}"
             call = contract.withdraw_all(paid)
             confirmed = await sender.send(key, call, confirm_seconds=CONFIRM_SECONDS)
         receipt = await chain.receipt(confirmed.transaction_hash)
-        after = await _balances(contract, settings.address, tokens)
+        after = await _balances(contract, host, tokens)
         earnings = tuple(
             TokenEarnings(had, _withdrawn(receipt, contract.address, had), has)
             for had, has in zip(before, after, strict=True)
         )
-        return WithdrawalReport(settings.address, earnings, confirmed)
+        return WithdrawalReport(host, earnings, confirmed)
 
 
 def show_withdrawal(output: Output, env_file: Path, request: WithdrawalRequest) -> WithdrawalReport:
