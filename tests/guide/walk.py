@@ -42,7 +42,8 @@ def walk(folder: Path) -> Transcript:
     transcript = Transcript()
     with asyncio.run(start_dev_chain(DevChainSettings(port=0))) as chain:
         transcript.hidden[chain.rpc_url] = "http://127.0.0.1:8545"
-        transcript.hidden[str(folder)] = ""
+        transcript.hidden[str(folder)] = "/home/operator"
+        transcript.hidden[str(Path.home())] = "~"
         transcript.say(_INTRODUCTION)
         first = Host(chain, folder / "node1", transcript, "host")
         _install(first)
@@ -72,8 +73,9 @@ class Host:
         self.url = f"http://127.0.0.1:{self.port}"
         self.operator = Operator(folder, transcript)
         self.run = self.operator.run
-        transcript.hidden[f":{self.port}"] = ":8080" if name == "host" else ":8081"
-        transcript.hidden[f"API_PORT={self.port}"] = "API_PORT=8080"
+        shown = "8080" if name == "host" else "8081"
+        for before in (":", "API_PORT=", "port "):
+            transcript.hidden[f"{before}{self.port}"] = f"{before}{shown}"
 
     def env_text(self, key: str) -> str:
         """The guide's `.env`, with a dev chain's addresses, and times that fit a walk."""
@@ -257,9 +259,8 @@ def _session(host: Host) -> None:
         "over an encrypted WebSocket, and ended it."
     )
     host.run("fabstir-llm-node jobs watch --until-idle")
-    jobs = json.loads(host.run("fabstir-llm-node jobs --json", shown=()))["jobs"]
+    jobs = json.loads(host.run("fabstir-llm-node jobs --json"))["jobs"]
     assert {job["state"] for job in jobs} == {"confirmed"}
-    host.run("fabstir-llm-node jobs")
     host.run("fabstir-llm-node withdraw-earnings --dry-run")
     host.run("fabstir-llm-node withdraw-earnings")
 
@@ -310,8 +311,11 @@ def _change(host: Host) -> None:
 
 def _back_up(host: Host) -> None:
     host.transcript.heading("Backup & Recovery")
-    host.operator.write("backup.password", "correct horse battery staple\n", mode=0o600)
-    host.run("fabstir-llm-node backup make backups --password-file backup.password")
+    passphrase = "correct horse battery staple\n"
+    host.operator.write("passphrase", passphrase, mode=0o600, shown="<a passphrase>\n")
+    host.run("mkdir backups")
+    told = host.run("fabstir-llm-node backup backups --with-key --passphrase-file passphrase --json")
+    host.run(f"fabstir-llm-node backup verify {json.loads(told)['backup']['path']}")
 
 
 def _leave(host: Host) -> None:
