@@ -36,7 +36,8 @@ NodeError                    NOD-000
     ├── ChallengeUnknown     NOD-221   a wallet challenge that was not given out, or used already
     ├── ChallengeExpired     NOD-222   its time is over
     ├── WalletProofNeeded    NOD-223   the client must prove which wallet it is
-    └── WrongWallet          NOD-224   the challenge is not signed by the job's depositor
+    ├── WrongWallet          NOD-224   the challenge is not signed by the job's depositor
+    └── guard.errors.GuardError GRD-000 a limit refused it, or the operator's blocklist
 """
 
 from __future__ import annotations
