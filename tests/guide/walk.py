@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -311,10 +312,11 @@ def _change(host: Host) -> None:
 
 def _back_up(host: Host) -> None:
     host.transcript.heading("Backup & Recovery")
-    passphrase = "correct horse battery staple\n"
-    host.operator.write("passphrase", passphrase, mode=0o600, shown="<a passphrase>\n")
+    text = f"{secrets.token_hex(16)}\n"
+    host.operator.write("passphrase", text, mode=0o600, shown="<a passphrase>\n")
     host.run("mkdir backups")
-    told = host.run("fabstir-llm-node backup backups --with-key --passphrase-file passphrase --json")
+    command = "fabstir-llm-node backup backups --with-key --passphrase-file passphrase"
+    told = host.run(f"{command} --json")
     host.run(f"fabstir-llm-node backup verify {json.loads(told)['backup']['path']}")
 
 
@@ -325,9 +327,7 @@ def _leave(host: Host) -> None:
     host.run(f"fabstir-llm-node registration-status --chain {chain_id}", status=1)
 
 
-def _until(
-    condition: Callable[[], bool], process: subprocess.Popen[bytes], log_path: Path
-) -> None:
+def _until(condition: Callable[[], bool], process: subprocess.Popen[bytes], log_path: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not condition():
         told = log_path.read_text()[-4000:]
@@ -336,10 +336,12 @@ def _until(
         time.sleep(0.2)
 
 
-_INTRODUCTION = """# The deployment guide, walked
-
-What an operator types to run a host, and what is answered, on a dev chain that has Base Sepolia's number. Written by
-`python -m tests.guide.walk docs/guide-transcript.md`; `tests/guide/test_guide.py` walks the same and checks each answer."""
+_INTRODUCTION = (
+    "# The deployment guide, walked\n\n"
+    "What an operator types to run a host, and what is answered, on a dev chain that has Base "
+    "Sepolia's number. Written by `python -m tests.guide.walk docs/guide-transcript.md`;\n"
+    "`tests/guide/test_guide.py` walks the same and checks each answer."
+)
 
 
 def main() -> None:
