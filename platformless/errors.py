@@ -17,6 +17,8 @@
     │   └── node.guard.errors.GuardError GRD-…   a limit refused it before anything was done
     ├── node.keys.errors.HostKeyError    KEY-… the host's key cannot be had, or not used like this
     ├── node.backup.errors.BackupError   BAK-… what a node keeps cannot be backed up or restored
+    ├── node.registration.errors.RegistrationError REG-… a host is not registered, or not so
+    ├── node.fetching.errors.FetchError  FET-…   a model was not fetched
     ├── node.supervisor.errors.SupervisorError SUP-… a service cannot be kept running
     ├── node.p2p.errors.P2PError         P2P-…   nodes cannot find one another
     ├── node.operating.errors.OperatingError OPR-… a ledger that an operator cannot look into
