@@ -35,7 +35,7 @@ from .operator import Operator, Transcript
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 60.0
-_MODELS = "/app/models"
+_RUNNING = "running; stop with Ctrl-C"
 
 
 def walk(folder: Path) -> Transcript:
@@ -143,7 +143,7 @@ class Host:
             try:
                 self.transcript.command(f"{' '.join(command)} > node.log 2>&1 &", "", 0)
                 _until(self._serves, process, log_path)
-                self.run("grep -c 'running; stop with Ctrl-C' node.log")
+                self.run(f"grep -c '{_RUNNING}' node.log")
                 yield
             finally:
                 process.terminate()
@@ -157,7 +157,7 @@ class Host:
             ready = httpx.get(f"{self.url}/ready", trust_env=False, timeout=2).status_code == 200
         except httpx.HTTPError:
             return False
-        return ready and "running" in (self.operator.folder / "node.log").read_text()
+        return ready and _RUNNING in (self.operator.folder / "node.log").read_text()
 
 
 def _install(host: Host) -> None:

@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from ...chain.networks import Network
 from ...console import Output, stop_requested
+from ...decoding import decode_json
 from ...errors import PlatformlessError
 from ...protocol.errors import ProtocolError
 from ...protocol.host_key import LocalKey
@@ -104,7 +105,7 @@ class Signer:
     ) -> Response:
         try:
             self._require_token(request)
-            return _json(answer(msgspec.json.decode(await _body(request), type=kind)))
+            return _json(answer(decode_json(await _body(request), kind)))
         except PlatformlessError as error:
             log.warning("%s refused: %s", request.url.path, error)
             return _refused(error)
