@@ -12,6 +12,8 @@ settings.load_profile("patient")
 LONGEST = (
     "tests/pipeline/test_killed.py",
     "tests/guide/",
+    "tests/proof/test_verify.py",
+    "tests/redteam/test_attacks.py",
     "tests/p2p/test_finding.py",
     "tests/registration/test_interrupted.py",
     "tests/monitoring/test_node.py",
