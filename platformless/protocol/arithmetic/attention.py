@@ -5,8 +5,8 @@ the softmax's weights, and a product of two rows of halves keeps L singles (`Ref
 
     acc_l  fuse(a_i, b_i, acc_l) for i = l, l + L, l + 2L…, from 0;  the result is `tree_sum`
 
-llama.cpp multiplies by whole multiples of 256 places; those after the position have the weight 0 and
-leave every acc as it is, so only what is up to the position is needed. The softmax, with m the
+llama.cpp multiplies by whole multiples of 256 places; those after the position have the weight 0
+and leave every acc as it is, so only what is up to the position is needed. The softmax, with m the
 largest of the scaled scores:
 
     e_i    exponential(score_i * scale - m), 0 after the position
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from .errors import ShapesDiffer
 from .exponential import exponential
-from .kinds import Reference
+from .operations import Reference
 from .rounding import Halves, Singles, accumulate, require_normal, to_half, tree_sum
 
 

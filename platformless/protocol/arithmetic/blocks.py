@@ -78,10 +78,15 @@ class WeightRows:
     def __len__(self) -> int:
         return len(self.d)
 
-    def part(self, rows: slice) -> WeightRows:
-        """Some of the rows."""
+    def take(self, rows: slice | npt.NDArray[np.integer]) -> WeightRows:
+        """Some of the rows, in that order."""
         return WeightRows(
-            self.type, self.d[rows], self.q[rows], self.scales[rows], self.m[rows], self.minima[rows]
+            self.type,
+            self.d[rows],
+            self.q[rows],
+            self.scales[rows],
+            self.m[rows],
+            self.minima[rows],
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .kinds import Reference
+from .operations import Reference
 from .rounding import Singles, fuse
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from .blocks import WeightRows, WeightType
 from .errors import ShapesDiffer
 from .exponential import exponential
-from .kinds import Reference
+from .operations import Reference
 from .rounding import Singles, require_normal
 
 

@@ -1,7 +1,7 @@
 """One element of a product with a quantised weight matrix: a weight row times an activation row.
 
-The activation row is quantised first (`quantise`): to Q8_1 for Q4_1, to Q8_K for Q4_K and Q6_K, else
-to Q8_0. Then, block by block, ggml's AVX2 kernels keep eight singles ("lanes"):
+The activation row is quantised first (`quantise`): to Q8_1 for Q4_1, to Q8_K for Q4_K and Q6_K,
+else to Q8_0. Then, block by block, ggml's AVX2 kernels keep eight singles ("lanes"):
 
     n_l     an integer: the sum of q_w * q_x over the values 4l to 4l + 3 of every run of 32 values,
             in Q4_K and Q6_K each run's part times the scale of its group
@@ -68,11 +68,11 @@ def products(weights: WeightRows, rows: Quantised) -> Singles:
     step = max(_TILE // max(some, 1), 1)
     found = np.empty((len(rows.d), len(weights)), np.float32)
     for first in range(0, len(weights), step):
-        part = weights.part(slice(first, first + step))
+        part = weights.take(slice(first, first + step))
         for row in range(0, len(rows.d), some):
             these = slice(row, row + some)
-            few = Quantised(rows.d[these], rows.q[these], rows.s[these])
-            found[these, first : first + step] = _Pairing(part, few, each_with_each=True).result()
+            pairing = _Pairing(part, rows.take(these), each_with_each=True)
+            found[these, first : first + step] = pairing.result()
     return found
 
 
@@ -82,7 +82,9 @@ class _Pairing:
     def __init__(self, weights: WeightRows, rows: Quantised, *, each_with_each: bool) -> None:
         expected, got = weights.q.shape[1:], rows.q.shape[1:]
         if expected != got or (weights.type is WeightType.Q4_1) != bool(rows.s.shape[1]):
-            raise ShapesDiffer("the activation row is not for these weights", expected=expected, got=got)
+            raise ShapesDiffer(
+                "the activation row is not for these weights", expected=expected, got=got
+            )
         self._weights, self._rows, self._all = weights, rows, each_with_each
         self._runs = weights.q.shape[2] // 32
         # (blocks, runs, lanes, rows, 4): what belongs to one lane lies together.
@@ -104,7 +106,9 @@ class _Pairing:
             lanes = accumulate(d * sums, lanes)
             if weights.m.shape[1]:
                 addend = self._minimum(block)
-                chain = accumulate(addend, np.zeros(addend.shape, np.float32) if chain is None else chain)
+                chain = accumulate(
+                    addend, np.zeros(addend.shape, np.float32) if chain is None else chain
+                )
         if lanes is None:
             raise ShapesDiffer("an empty row", expected="at least one block", got=0)
         total = tree_sum(np.moveaxis(lanes, 0, -1))
@@ -146,11 +150,14 @@ class _Pairing:
         groups = of_weights.shape[-1]
         x = self._rows.q[:, block].reshape(len(self._rows.d), groups, -1).sum(axis=-1)
         left = x.reshape(len(x), groups // 2, 2).swapaxes(0, 1).astype(np.float64)
-        right = of_weights.reshape(len(of_weights), groups // 2, 2).swapaxes(0, 1).astype(np.float64)
+        right = (
+            of_weights.reshape(len(of_weights), groups // 2, 2).swapaxes(0, 1).astype(np.float64)
+        )
         if self._all:
             found: Doubles = left @ right.swapaxes(-1, -2)
             return found
-        return (left * right).sum(axis=-1)
+        paired: Doubles = (left * right).sum(axis=-1)
+        return paired
 
     def _minimum(self, block: int) -> Doubles:
         """What is added to the chain of minima."""

@@ -39,10 +39,9 @@ class Quantised:
     s: Doubles
     """Q8_1: (rows, blocks). Q8_0 and Q8_K: of no blocks."""
 
-    def row(self, index: int) -> Quantised:
-        """One row, as rows of one."""
-        part = slice(index, index + 1)
-        return Quantised(self.d[part], self.q[part], self.s[part])
+    def take(self, rows: slice | npt.NDArray[np.integer]) -> Quantised:
+        """Some of the rows, in that order."""
+        return Quantised(self.d[rows], self.q[rows], self.s[rows])
 
 
 def q8_0(rows: Singles) -> Quantised:

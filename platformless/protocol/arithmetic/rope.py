@@ -1,7 +1,7 @@
-"""The rotation of queries and keys by their position: the one kind with a bound.
+"""The rotation of queries and keys by their position: the one operation with a bound.
 
-ggml makes the angles in singles, theta_0 = position, theta_i+1 = theta_i * scale, and takes sine and
-cosine from the platform's library. Pair i, (x0, x1), becomes
+ggml makes the angles in singles, theta_0 = position, theta_i+1 = theta_i * scale, and takes sine
+and cosine from the platform's library. Pair i, (x0, x1), becomes
 
     (x0 * cos(theta_i) - x1 * sin(theta_i),  x0 * sin(theta_i) + x1 * cos(theta_i))
 
@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import CellRejected, ShapesDiffer
-from .kinds import ROPE_BOUND
+from .operations import ROPE_BOUND
 from .rounding import Doubles, Singles, require_normal
 from .scalar import pack, take_apart
 

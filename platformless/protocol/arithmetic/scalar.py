@@ -1,8 +1,9 @@
 """The same arithmetic on integers, one number at a time: how a guest without floats does it.
 
-A single is its 32 bits. A finite one is taken apart into (m, e), worth m * 2^e with a signed integer
-m, so that products and sums are exact and only `pack` rounds. `weight_product` and `half_product`
-are the products of `products` and `attention` written with nothing else; tests compare them.
+A single is its 32 bits. A finite one is taken apart into (m, e), worth m * 2^e with a signed
+integer m, so that products and sums are exact and only `pack` rounds. `weight_product` and
+`half_product` are the products of `products` and `attention` written with nothing else; tests
+compare them.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from .errors import ChallengeInvalid
 from .nodes import ModelShape, Node
 
 
-class CellKind(enum.Enum):
-    """Cells of one kind are recomputed in one way."""
+class SampledKind(enum.Enum):
+    """Cells that are counted together: for each k, and a bound on what may deviate unseen."""
 
     EMBEDDING = Node.EMBEDDING.value
     ATTN_NORM = Node.ATTN_NORM.value
@@ -46,14 +46,14 @@ class CellKind(enum.Enum):
     @property
     def node(self) -> Node:
         """Whose rows a cell of this kind checks; of a choice, the logits."""
-        return Node.LOGITS if self is CellKind.CHOICE else Node(self.value)
+        return Node.LOGITS if self is SampledKind.CHOICE else Node(self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One element of one node at one position."""
 
-    kind: CellKind
+    kind: SampledKind
     layer: int
     """0 where a node is in no layer."""
     position: int
@@ -79,7 +79,7 @@ class Population:
         ChallengeInvalid: when it has no cells, too many, or spans that overlap.
     """
 
-    kind: CellKind
+    kind: SampledKind
     layers: int
     """1 where the node is in no layer."""
     elements: int
@@ -105,13 +105,13 @@ class Population:
             )
 
     @classmethod
-    def of(cls, kind: CellKind, shape: ModelShape, spans: tuple[Span, ...]) -> Population:
+    def of(cls, kind: SampledKind, shape: ModelShape, spans: tuple[Span, ...]) -> Population:
         """The cells of a kind at those positions of a trace of such a model."""
         node = kind.node
         return cls(
             kind,
             shape.layers if node.in_layers else 1,
-            1 if kind is CellKind.CHOICE else shape.width(node),
+            1 if kind is SampledKind.CHOICE else shape.width(node),
             spans,
         )
 

@@ -35,7 +35,7 @@ LEAF_HEAD = struct.Struct("<III")
 """Node index, position, piece."""
 F32_BYTES, F16_BYTES = 4, 2
 _PIECE_VALUES = 512
-"""2 KiB: an element is opened with 34 blocks of SHA-256."""
+"""2 KiB: an element is opened with 33 blocks of SHA-256."""
 _ROOT_HEAD = struct.Struct("<8I")
 LAYER_NODES = tuple(node for node in Node if node.in_layers)
 _WHOLE = {

@@ -79,6 +79,11 @@ class ModelShape:
                 got=self.heads,
             )
 
+    @property
+    def heads_per_key(self) -> int:
+        """Heads that share one head of keys and values."""
+        return self.heads // self.kv_heads
+
     def width(self, node: Node) -> int:
         """Values of a row; of a causal row, its heads; of the V cache, its channels."""
         if node.causal:

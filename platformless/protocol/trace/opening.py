@@ -1,4 +1,8 @@
-"""Opened leaves of a trace: their bytes, and the paths that lead to the root."""
+"""Opened leaves of a trace: their bytes, and the paths that lead to the root.
+
+For a guest, `verify` is: length and digest of each leaf, the root of the node from them and its
+path, the root of the top from that, the root of the trace.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The kinds of cell, what is opened for each, how exact it is, and the names of the arithmetic.
+"""The operations that cells are recomputed by, what each needs, how exact it is, and the names of
+the arithmetic.
 
-Numbers and names are stable: claims and guests use them.
+Numbers and names are stable: claims and guests use them. Several nodes of a graph share an
+operation: all weight products are one, whatever their matrix.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from enum import IntEnum, StrEnum
 from .errors import ReferenceUnknown
 
 
-class CellKind(IntEnum):
-    """What a cell is an element of. The numbers stand in claims."""
+class Operation(IntEnum):
+    """How a cell is recomputed. The numbers stand in claims."""
 
     EMBEDDING = 1  # a token's row of the embedding tensor
     NORM = 2  # RMSNorm times its weight
@@ -24,10 +26,11 @@ class CellKind(IntEnum):
     SOFTMAX = 7  # one head's weights of all positions
     VALUE_PRODUCT = 8  # one head's weights times one element of all values
     GATE = 9  # silu of one row times another
+    CACHE = 10  # a key or a value as the cache holds it, a half
 
 
 class Reference(StrEnum):
-    """The name of a reference arithmetic. Builds with other vectors add and exponentiate otherwise."""
+    """The name of a reference arithmetic: builds with other vectors have other last bits."""
 
     AVX2 = "ggml-x86-avx2-1"
     AVX512 = "ggml-x86-avx512-1"
@@ -70,8 +73,8 @@ class Reference(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class KindFacts:
-    """What a claim says of a kind."""
+class OperationFacts:
+    """What a claim says of an operation."""
 
     opened: tuple[str, ...]
     """Rows of the trace."""
@@ -88,24 +91,25 @@ class KindFacts:
 ROPE_BOUND = 5 * 2.0**-24
 """Derived in `rope`."""
 
-KINDS: dict[CellKind, KindFacts] = {
-    CellKind.EMBEDDING: KindFacts(("token", "embedding"), ("row of the token",), 0),
-    CellKind.NORM: KindFacts(("input row", "output"), ("weight row", "epsilon"), 0),
-    CellKind.RESIDUAL: KindFacts(("two elements", "their sum"), (), 0),
-    CellKind.WEIGHT_PRODUCT: KindFacts(("input row", "output element"), ("one row",), 0),
-    CellKind.ROPE: KindFacts(
-        ("two elements of a head", "the two rotated"),
+OPERATIONS: dict[Operation, OperationFacts] = {
+    Operation.EMBEDDING: OperationFacts(("token", "embedding"), ("row of the token",), 0),
+    Operation.NORM: OperationFacts(("input row", "output"), ("weight row", "epsilon"), 0),
+    Operation.RESIDUAL: OperationFacts(("two elements", "their sum"), (), 0),
+    Operation.WEIGHT_PRODUCT: OperationFacts(("input row", "output element"), ("one row",), 0),
+    Operation.ROPE: OperationFacts(
+        ("two elements of a head", "the two rotated", "position"),
         ("rotated dimensions", "scale of the angle", "style"),
         ROPE_BOUND,
     ),
-    CellKind.KEY_PRODUCT: KindFacts(("rotated query", "rotated key", "score"), (), 0),
-    CellKind.SOFTMAX: KindFacts(
+    Operation.KEY_PRODUCT: OperationFacts(("rotated query", "rotated key", "score"), (), 0),
+    Operation.SOFTMAX: OperationFacts(
         ("scores of one head up to the position", "its weights"), ("scale of the scores",), 0
     ),
-    CellKind.VALUE_PRODUCT: KindFacts(
+    Operation.VALUE_PRODUCT: OperationFacts(
         ("weights of one head", "one element of every value up to the position", "output element"),
         (),
         0,
     ),
-    CellKind.GATE: KindFacts(("gate", "up", "output element"), (), 0),
+    Operation.GATE: OperationFacts(("gate", "up", "output element"), (), 0),
+    Operation.CACHE: OperationFacts(("element", "its half"), (), 0),
 }
