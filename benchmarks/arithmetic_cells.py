@@ -14,9 +14,11 @@ import argparse
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from platformless.engine.build import llama_build
 from platformless.engine.model import Model
@@ -39,7 +41,7 @@ class Counts:
     def __init__(self) -> None:
         self.cells: Counter[tuple[Operation, str]] = Counter()
         self.wrong: Counter[tuple[Operation, str]] = Counter()
-        self.seconds: Counter[tuple[Operation, str]] = Counter()
+        self.seconds: defaultdict[tuple[Operation, str], float] = defaultdict(float)
         self.rotated = 0
         self.deviation = 0.0
 
@@ -50,7 +52,7 @@ class Counts:
             self.cells[key] += compared.expected.size
             self.wrong[key] += compared.wrong
             now = time.perf_counter()
-            self.seconds[key] += now - start  # type: ignore[assignment]
+            self.seconds[key] += now - start
             start = now
         if layer < traced.shape.layers:
             self.deviation = max(self.deviation, rotation_deviation(traced, rows))
@@ -70,7 +72,7 @@ def main() -> None:
     def visit(layer: int, before: Singles, rows: Rows) -> None:
         if layer == 0:
             table = traced.matrix("token_embd", traced.shape.embedding)
-            got = glue.embeddings(table.take(list(tokens)))  # type: ignore[arg-type]
+            got = glue.embeddings(table.take(np.array(tokens)))
             key = Operation.EMBEDDING, "embd"
             counts.cells[key] = got.size
             counts.wrong[key] = int((got.view("u4") != before.view("u4")).sum())

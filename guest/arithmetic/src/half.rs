@@ -1,0 +1,44 @@
+//! Halves as bits.
+
+use crate::single::{shift_round, take_apart, SIGN};
+use crate::Refused;
+
+/// A half, worth `m * 2^e`, with a signed `m`.
+#[inline(always)]
+pub fn take_half_apart(bits: u32) -> Result<(i32, i32), Refused> {
+    let exponent = (bits >> 10 & 31) as i32;
+    let fraction = (bits & 1023) as i32;
+    if exponent == 31 {
+        return Err(Refused::NotFinite);
+    }
+    let (m, e) = if exponent == 0 { (fraction, -24) } else { (fraction | 1024, exponent - 25) };
+    Ok((if bits & 0x8000 != 0 { -m } else { m }, e))
+}
+
+/// A single rounded to half, denormal halves kept.
+pub fn to_half(bits: u32) -> Result<u32, Refused> {
+    let size = bits & !SIGN;
+    // 65520
+    if size >= 0x477f_f000 {
+        return Err(Refused::NotFinite);
+    }
+    let sign = bits >> 16 & 0x8000;
+    // From 2^-14 on the exponent only moves: 13 bits are rounded off.
+    if size >= 0x3880_0000 {
+        let moved = size - 0x3800_0000;
+        let odd = moved >> 13 & 1;
+        return Ok(sign | (moved + 0x0fff + odd) >> 13);
+    }
+    let (m, e) = take_apart(size);
+    let shift = -24 - e;
+    if shift > 25 {
+        return Ok(sign);
+    }
+    Ok(sign | shift_round(m.into(), shift as u32) as u32)
+}
+
+/// A half as a single.
+pub fn to_single(bits: u32) -> Result<u32, Refused> {
+    let (m, e) = take_half_apart(bits)?;
+    Ok(crate::single::pack((bits & 0x8000) << 16, m.unsigned_abs().into(), e))
+}
