@@ -42,3 +42,23 @@ pub fn to_single(bits: u32) -> Result<u32, Refused> {
     let (m, e) = take_half_apart(bits)?;
     Ok(crate::single::pack((bits & 0x8000) << 16, m.unsigned_abs().into(), e))
 }
+
+/// A single, zero or normal, rounded to half and taken apart: worth `m * 2^e`.
+#[inline(always)]
+pub fn rounded(bits: u32) -> Result<(i32, i32), Refused> {
+    let size = bits & !SIGN;
+    // From 2^-14 up to what rounds to 65520.
+    if size.wrapping_sub(0x3880_0000) < 0x477f_f000 - 0x3880_0000 {
+        let moved = size + 0x0fff + (size >> 13 & 1);
+        let sign = bits as i32 >> 31;
+        let m = (moved >> 13 & 1023 | 1024) as i32;
+        return Ok(((m ^ sign) - sign, (moved >> 23) as i32 - 137));
+    }
+    small(bits)
+}
+
+#[cold]
+#[inline(never)]
+fn small(bits: u32) -> Result<(i32, i32), Refused> {
+    take_half_apart(to_half(crate::normal(bits)?)?)
+}

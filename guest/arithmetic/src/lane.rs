@@ -1,64 +1,82 @@
-//! Accumulators of products: a running single to which exact products are added, rounded once each.
+//! Singles that are not packed: accumulators of products, and what an exponential is made of.
 //!
-//! Two factors that are short integers times powers of two have an exact product in 64 bits, so a
-//! fused multiply-add is an aligned addition and one rounding. A number is kept as `m * 2^e` without
-//! being packed in between.
+//! A fused multiply-add of short factors is an exact product of at most 48 bits, an aligned addition
+//! and one rounding to 24 bits. Nothing is packed in between, so exponents have no limits: results
+//! are those of singles as long as none of them is denormal or beyond the singles.
 
-use crate::single::{self, bit_length, bit_length_64, shift_jam, shift_round, SIGN};
+use crate::single::{self, bit_length, bit_length_64, shift_jam, SIGN};
 
-/// A single, worth `m * 2^e`; `m` has at most 24 bits and a sign, or is 2^24.
+/// Worth `m * 2^e`; `m` has at most 24 bits and a sign, or is 2^24.
 #[derive(Clone, Copy, Default)]
 pub struct Lane {
-    m: i32,
-    e: i32,
+    pub m: i32,
+    pub e: i32,
 }
 
-/// Most bits of a product.
-pub const PRODUCT_BITS: u32 = 38;
+/// How far above the last bit of a product another number's last bit may lie in 64 bits: such a
+/// sum has 63 bits with 24 of the number, or 48 of the product.
+const ABOVE: u32 = 38;
+const BELOW: i32 = -14;
 
 impl Lane {
     pub const ZERO: Lane = Lane { m: 0, e: 0 };
 
-    /// Adds `p * 2^e`, rounding once; `p` has at most [`PRODUCT_BITS`] bits.
+    /// A single that is finite.
     #[inline(always)]
-    pub fn add(&mut self, p: i64, e: i32) {
-        if p == 0 {
-            return;
-        }
-        if self.m == 0 {
-            return self.round(p, e);
-        }
-        let d = self.e - e;
-        if (d as u32) <= PRODUCT_BITS {
-            self.round(p + ((self.m as i64) << d), e);
-        } else if d < 0 && d >= -24 {
-            self.round((p << -d) + self.m as i64, self.e);
-        } else {
-            self.far(p, e);
-        }
+    pub fn of(bits: u32) -> Self {
+        let (m, e) = single::take_apart(bits);
+        let sign = bits as i32 >> 31;
+        Self { m: (m as i32 ^ sign) - sign, e }
     }
 
-    /// The single nearest to `s * 2^e`.
+    /// Adds `p * 2^e`, rounding once; `p` has at most 48 bits.
     #[inline(always)]
-    fn round(&mut self, s: i64, e: i32) {
-        let size = s.unsigned_abs();
-        let high = (size >> 32) as u32;
-        let length = if high != 0 { 32 + bit_length(high) } else { bit_length(size as u32) };
-        let shift = (length as i32 - 24).max(-149 - e);
-        let (m, e) = if shift <= 0 {
-            (size as u32, e)
-        } else if shift < 64 {
-            (shift_round(size, shift as u32) as u32, e + shift)
+    pub fn add(&mut self, p: i64, e: i32) {
+        *self = self.plus(p, e);
+    }
+
+    #[inline(always)]
+    pub fn times(self, other: Lane) -> Lane {
+        round(i64::from(self.m) * i64::from(other.m), self.e + other.e)
+    }
+
+    /// `self * b + c`, rounded once.
+    #[inline(always)]
+    pub fn fuse(self, b: Lane, c: Lane) -> Lane {
+        c.plus(i64::from(self.m) * i64::from(b.m), self.e + b.e)
+    }
+
+    #[inline(always)]
+    pub fn sum(self, other: Lane) -> Lane {
+        self.plus(other.m.into(), other.e)
+    }
+
+    #[inline(always)]
+    fn plus(self, p: i64, e: i32) -> Lane {
+        if self.m == 0 {
+            return round(p, e);
+        }
+        let d = self.e - e;
+        if (d as u32) < 32 {
+            // A 32-bit number shifted into 64 bits.
+            let high = self.m >> 1 >> (31 - d);
+            round(p + (i64::from(high) << 32 | i64::from((self.m as u32) << d)), e)
+        } else if d >= 0 && d as u32 <= ABOVE {
+            round(p + (i64::from(self.m << (d - 32)) << 32), e)
+        } else if d < 0 && d >= BELOW {
+            round((p << -d) + i64::from(self.m), self.e)
         } else {
-            (0, e)
-        };
-        *self = Lane { m: if s < 0 { -(m as i32) } else { m as i32 }, e };
+            self.far(p, e)
+        }
     }
 
     /// Where one addend lies far below the other.
     #[cold]
     #[inline(never)]
-    fn far(&mut self, p: i64, e: i32) {
+    fn far(self, p: i64, e: i32) -> Lane {
+        if p == 0 {
+            return self;
+        }
         let (mut a, mut e_a) = (p.unsigned_abs(), e);
         let (mut b, mut e_b) = (u64::from(self.m.unsigned_abs()), self.e);
         for (m, e) in [(&mut a, &mut e_a), (&mut b, &mut e_b)] {
@@ -69,20 +87,57 @@ impl Lane {
         let top = e_a.max(e_b);
         let a = shift_jam(a, (top - e_a) as u32) as i64;
         let b = shift_jam(b, (top - e_b) as u32) as i64;
-        self.round(if p < 0 { -a } else { a } + if self.m < 0 { -b } else { b }, top);
+        round(if p < 0 { -a } else { a } + if self.m < 0 { -b } else { b }, top)
     }
 
+    #[inline(always)]
     pub fn bits(self) -> u32 {
-        single::pack(self.m as u32 & SIGN, self.m.unsigned_abs().into(), self.e)
+        let size = self.m.unsigned_abs();
+        let sign = self.m as u32 & SIGN;
+        // Normalised and in the middle of the range: the exponent goes beside the fraction.
+        if size >> 23 == 1 && (self.e + 148) as u32 <= 248 {
+            return sign | size.wrapping_add(((self.e + 149) as u32) << 23);
+        }
+        single::pack(sign, size.into(), self.e)
     }
 }
 
-/// The sum of lanes, a power of two of at most 16.
-pub fn tree_sum(lanes: &[Lane]) -> u32 {
-    let mut bits = [0; 16];
-    let bits = &mut bits[..lanes.len()];
-    for (bits, lane) in bits.iter_mut().zip(lanes) {
-        *bits = lane.bits();
+/// `s * 2^e` with 24 bits left, ties to even; `s` has at most 63 bits.
+///
+/// In two's complement rounding down is a shift, and ties look at the last bit that is kept, on both
+/// sides of zero. The length is that of the complement: it differs at negative powers of two only,
+/// which lose no bit.
+#[inline(always)]
+fn round(s: i64, e: i32) -> Lane {
+    let (high, low) = ((s >> 32) as i32, s as u32);
+    let sign = high >> 31;
+    let top = (high ^ sign) as u32;
+    let length = if top != 0 { 32 + bit_length(top) } else { bit_length(low ^ sign as u32) };
+    let by = length as i32 - 24;
+    if by <= 0 {
+        return Lane { m: low as i32, e };
     }
-    single::tree_sum(bits)
+    let (kept, rest) = if by < 32 {
+        (low >> by | (high as u32) << (32 - by), low << (32 - by))
+    } else if by == 32 {
+        (high as u32, low)
+    } else {
+        ((high >> (by - 32)) as u32, (high << (64 - by)) as u32 | (low != 0) as u32)
+    };
+    // The carry of this sum says whether to round up.
+    let (_, up) = rest.overflowing_add(0x7fff_ffff + (kept & 1));
+    Lane { m: kept.wrapping_add(up as u32) as i32, e: e + by }
+}
+
+/// The sum of 4, 8 or 16 lanes: upper half onto the lower until one is left.
+#[inline(always)]
+pub fn tree_sum(lanes: &mut [Lane]) -> u32 {
+    let mut count = lanes.len();
+    while count > 1 {
+        count /= 2;
+        for i in 0..count {
+            lanes[i] = lanes[i].sum(lanes[i + count]);
+        }
+    }
+    lanes[0].bits()
 }

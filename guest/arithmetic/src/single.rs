@@ -155,8 +155,13 @@ pub fn multiply(a: u32, b: u32) -> u32 {
     let sign = (a ^ b) & SIGN;
     // 24 bits below the point in the upper word.
     let product = u64::from(m_a << 8) * u64::from(m_b);
-    let (high, low) = ((product >> 32) as u32, product as u32);
-    let e = e_a + e_b + 24;
+    let (mut high, mut low) = ((product >> 32) as u32, product as u32);
+    let mut e = e_a + e_b + 24;
+    if high < 1 << 23 {
+        high = high << 1 | low >> 31;
+        low <<= 1;
+        e -= 1;
+    }
     if high >= 1 << 23 && e > -149 && e < 100 {
         let up = low > SIGN || (low == SIGN && high & 1 == 1);
         return sign | (high + up as u32).wrapping_add(((e + 149) as u32) << 23);
@@ -251,17 +256,16 @@ pub fn of_integer(n: i32) -> u32 {
     pack(n as u32 & SIGN, n.unsigned_abs().into(), 0)
 }
 
-/// Whether `a < b`, of numbers that are not NaN.
-pub fn less(a: u32, b: u32) -> bool {
-    order(a) < order(b)
+/// An integer that grows with the number, of numbers that are not NaN.
+#[inline(always)]
+pub fn order(bits: u32) -> i32 {
+    let sign = bits as i32 >> 31;
+    ((bits & !SIGN) as i32 ^ sign) - sign
 }
 
-fn order(bits: u32) -> i32 {
-    if bits & SIGN != 0 {
-        -((bits & !SIGN) as i32)
-    } else {
-        bits as i32
-    }
+/// The number with that place in the order; of zeros, +0.
+pub fn from_order(order: i32) -> u32 {
+    order.unsigned_abs() | order as u32 & SIGN
 }
 
 /// Sum of 4, 8 or 16 singles: upper half onto the lower until one is left.
