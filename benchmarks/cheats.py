@@ -7,7 +7,6 @@ ends with status 1 when an honest cell is rejected, or a cheat is caught less of
 
     --challenges N   of honest transcripts
     --tokens N       of the transcripts of cheats
-    --honest, --cheats   only that; nothing is written
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from . import cheats_grinding as grinding
 from . import cheats_honest
 from .cheats_cases import SKIPPED, Cases
 from .cheats_curves import Measured, Point, measure
+from .cheats_honest import Honest
 from .cheats_plots import plot
 from .cheats_tables import tables
 from .cheats_verdicts import Verdicts
@@ -42,27 +42,14 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--challenges", type=int, default=1000)
-    parser.add_argument("--tokens", type=int, default=48)
-    parser.add_argument("--honest", action="store_true")
-    parser.add_argument("--cheats", action="store_true")
+    parser.add_argument("--tokens", type=int, default=40)
     options = parser.parse_args()
-    both = options.honest == options.cheats
     model = Model.load(EngineSettings(threads=1))
     auditor = Auditor(model)
-    honest = [] if options.cheats and not both else _honest(model, auditor, options.challenges)
-    found, facts = ([], {}) if options.honest and not both else _cheats(model, auditor, options)
+    honest = honest_hosts(model, auditor, options.challenges)
+    found, facts = cheating_hosts(model, auditor, options.tokens)
     model.close()
-    if both:
-        facts |= {"reference": REFERENCE.value, "llama_build": llama_build(), "machine": machine()}
-        (RESULTS / "cheats.md").write_text(tables(honest, found, facts) + "\n")
-        figures = {
-            "version": 1,
-            "honest": [asdict(one) for one in honest],
-            "cheats": [_figures(one) for one in found],
-            **facts,
-        }
-        (RESULTS / "cheats.json").write_text(json.dumps(figures, indent=1) + "\n")
-        plot(found, RESULTS)
+    write(honest, found, facts)
     below = [one.name for one in found if not all(point.keeps_promise for point in _points(one))]
     if below:
         print("caught less often than promised:", *below, file=sys.stderr)
@@ -70,20 +57,34 @@ def main() -> None:
         sys.exit(1)
 
 
-def _honest(model: Model, auditor: Auditor, challenges: int) -> list[cheats_honest.Honest]:
+def write(honest: list[Honest], found: list[Measured], facts: dict[str, Any]) -> None:
+    """Tables, figures and plots."""
+    facts |= {"reference": REFERENCE.value, "llama_build": llama_build(), "machine": machine()}
+    (RESULTS / "cheats.md").write_text(tables(honest, found, facts) + "\n")
+    figures = {
+        "version": 1,
+        "honest": [asdict(one) for one in honest],
+        "cheats": [_figures(one) for one in found],
+        **facts,
+    }
+    (RESULTS / "cheats.json").write_text(json.dumps(figures, indent=1) + "\n")
+    plot(found, RESULTS)
+
+
+def honest_hosts(model: Model, auditor: Auditor, challenges: int) -> list[Honest]:
     found = cheats_honest.measure(model, auditor, challenges)
     for one in found:
         print(one, file=sys.stderr)
     return found
 
 
-def _cheats(
-    model: Model, auditor: Auditor, options: argparse.Namespace
+def cheating_hosts(
+    model: Model, auditor: Auditor, tokens: int
 ) -> tuple[list[Measured], dict[str, Any]]:
     registered, found = TracedModel(model), []
     facts: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        cases = Cases(registered, Path(folder), options.tokens)
+        cases = Cases(registered, Path(folder), tokens)
         facts["foreign_root"] = grinding.foreign_root(cases.honest, cases.other)
         for case in cases.all():
             found.append(measure(case, registered, auditor))
@@ -99,9 +100,9 @@ def _points(one: Measured) -> list[Point]:
 
 
 def _figures(one: Measured) -> dict[str, Any]:
-    tries = {str(point.k): grinding.expected_tries(one, point.k) for point in one.points}
+    tries = {str(point.k): grinding.log_tries(one, point.k) for point in one.points}
     return asdict(one) | {
-        "tries": {k: None if math.isinf(count) else count for k, count in tries.items()}
+        "log10_tries": {k: None if math.isinf(size) else size for k, size in tries.items()}
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +80,7 @@ class Cases:
             self.other_transcript,
             self.other_transcript_from_a_layer,
             self.other_cache,
+            self.other_prompt,
             self.noise,
             self.logit_raised,
             self.logits_replaced,
@@ -171,18 +172,30 @@ class Cases:
 
     def other_cache(self) -> Case:
         """The answer was decoded behind another prompt; the rows of the prompt are its own."""
-        first = len(self._prompt)
-        model = self._registered.model
-        foreign = answered(model, self.other.tokens[:first], self._length)
+        first, foreign = self._behind_another_prompt()
         tokens = self._prompt + foreign.tokens[first:]
-        before, after = (HeldTrace.of(model, one) for one in (tokens, foreign.tokens))
+        before = HeldTrace.of(self._registered.model, tokens)
         rows = {
-            place: np.concatenate([row[:first], after.rows[place][first:]])
+            place: np.concatenate([row[:first], foreign.rows[place][first:]])
             for place, row in before.rows.items()
         }
         touched = {SampledKind.KQ: self._every, SampledKind.KQV: self._every}
         held = before.changed(rows)
         return Case("KV cache of another conversation", held, first, touched)
+
+    def other_prompt(self) -> Case:
+        """The same, with the rows of the other prompt committed: all deviating cells are at the
+        positions of the prompt."""
+        first, foreign = self._behind_another_prompt()
+        held = replace(foreign, tokens=self._prompt + foreign.tokens[first:])
+        name = "KV cache of another conversation, its rows committed"
+        return Case(name, held, first, {SampledKind.EMBEDDING: [0]})
+
+    def _behind_another_prompt(self) -> tuple[int, HeldTrace]:
+        """Where the answer begins, and the run of another prompt of that length and its answer."""
+        first, model = len(self._prompt), self._registered.model
+        said = answered(model, self.other.tokens[:first], self._length)
+        return first, HeldTrace.of(model, said.tokens)
 
     def noise(self) -> Case:
         rows = {

@@ -27,6 +27,7 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CHALLENGES, FEWER = 1000, 200
 _MANY_KINDS = 4
 _CELL_CHECKS, _OPENED_CHECKS = 10, 1  # cells a kind
+LEAST_CHANCE = 1e-3
 STATE = StateDigest.zero()
 
 
@@ -51,9 +52,22 @@ class Point:
         return max(0.0, middle - half), min(1.0, middle + half)
 
     @property
+    def chance(self) -> float:
+        """How likely so few are caught, or fewer, where the formula is right."""
+        n, p = self.challenges, self.promised
+        if self.caught == n:
+            return 1.0
+        if p <= 0 or p >= 1:
+            return float(p <= 0)
+        return math.fsum(
+            math.exp(_log_ways(n, caught) + caught * math.log(p) + (n - caught) * math.log1p(-p))
+            for caught in range(self.caught + 1)
+        )
+
+    @property
     def keeps_promise(self) -> bool:
-        """Not below the formula by more than chance explains, at 99.9 %."""
-        return self.promised <= self.interval(3.29)[1]
+        """Not below the formula by more than chance explains."""
+        return self.chance > LEAST_CHANCE
 
 
 @dataclass(frozen=True)
@@ -113,6 +127,11 @@ def measure(case: Case, registered: TracedModel, auditor: Auditor) -> Measured:
         rejected,
         time.perf_counter() - started,
     )
+
+
+def _log_ways(n: int, some: int) -> float:
+    """The logarithm of n over some."""
+    return math.lgamma(n + 1) - math.lgamma(some + 1) - math.lgamma(n - some + 1)
 
 
 def beacon(*names: object) -> Beacon:

@@ -41,10 +41,13 @@ class Ground:
     """On average."""
 
 
-def expected_tries(measured: Measured, k: int) -> float:
-    """1 / product of (1 - f)^k over the kinds; infinite where all cells of a kind deviate."""
-    passing = math.prod((1 - share) ** k for share in measured.shares.values())
-    return math.inf if passing == 0 else 1 / passing
+def log_tries(measured: Measured, k: int) -> float:
+    """The logarithm to base 10 of 1 / product of (1 - f)^k over the kinds: roots to be tried, on
+    average. Infinite where all cells of a kind deviate: no root passes."""
+    shares = measured.shares.values()
+    if 1 in shares:
+        return math.inf
+    return -k * sum(math.log1p(-share) for share in shares) / math.log(10)
 
 
 class _Roots:
@@ -90,7 +93,7 @@ def grind(case: Case, verdicts: Verdicts, measured: Measured) -> Ground:
             seed = tagged_sha256("trace-challenge", payload)
             if not any(_meets(verdicts, seed, draws) for draws in plan):
                 break
-    return Ground(rate, case.name, k, GROUND, expected_tries(measured, k), tries / GROUND)
+    return Ground(rate, case.name, k, GROUND, 10 ** log_tries(measured, k), tries / GROUND)
 
 
 def _meets(verdicts: Verdicts, seed: bytes, draws: Draws) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .cheats_curves import COUNTS, Measured, Point
-from .cheats_grinding import expected_tries
+from .cheats_grinding import log_tries
 from .cheats_honest import Honest
 from .cheats_verdicts import KINDS
 
@@ -106,7 +106,7 @@ def grinding_table(found: Sequence[Measured], ground: dict[str, Any]) -> str:
     head = " | ".join(f"roots, k = {k}" for k in _GRINDING)
     lines = [f"| cheat | {head} |", "|---|" + "---:|" * len(_GRINDING)]
     for one in found:
-        tries = " | ".join(_tries(expected_tries(one, k)) for k in _GRINDING)
+        tries = " | ".join(_tries(log_tries(one, k)) for k in _GRINDING)
         lines.append(f"| {one.name} | {tries} |")
     lines.append(
         f"\nTried: {ground['name']}, k = {ground['k']}, {ground['found']} known beacons:"
@@ -126,10 +126,12 @@ def _percent(value: float) -> str:
 
 
 def _share(value: float) -> str:
-    return f"{value:.4f}" if value >= 1e-3 else f"{value:.1e}"
+    if value < 1e-3:
+        return f"{value:.1e}"
+    return "1" if value == 1 else f"{min(value, 0.9999):.4f}"
 
 
-def _tries(value: float) -> str:
-    if math.isinf(value):
-        return "none exists"
-    return f"{value:,.1f}" if value < 1e6 else f"{value:.0e}"
+def _tries(log: float) -> str:
+    if math.isinf(log):
+        return "none passes"
+    return f"{10**log:,.1f}" if log < 6 else f"10^{log:.1f}"

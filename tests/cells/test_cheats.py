@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,25 +48,27 @@ def found_in(auditor: Auditor, case: Case, layer: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("make", "layer", "where"),
+    ("make", "where"),
     [
-        (Cases.skipped, LAYER, {"ATTN_OUT", "FFN_OUT"}),
-        (Cases.skipped, LAYER + 1, set()),
-        (Cases.headless, LAYER, {"ATTN_OUT"}),
-        (Cases.replaced, LAYER, {"FFN_UP"}),
-        (Cases.replaced, LAYER - 1, set()),
-        (Cases.zeros, LAYER, {"EMBEDDING"}),
-        (Cases.zeros_behind_embedding, 0, {"ATTN_NORM", "FFN_INPUT"}),
-        (Cases.zeros_behind_embedding, LAYER, set()),
-        (Cases.other_transcript_from_a_layer, LAYER, {"ATTN_NORM", "FFN_INPUT"}),
+        (Cases.skipped, {LAYER: {"ATTN_OUT", "FFN_OUT"}, LAYER + 1: set()}),
+        (Cases.headless, {LAYER: {"ATTN_OUT"}}),
+        (Cases.replaced, {LAYER: {"FFN_UP"}, LAYER - 1: set()}),
+        (Cases.zeros, {LAYER: {"EMBEDDING"}}),
+        (Cases.zeros_behind_embedding, {0: {"ATTN_NORM", "FFN_INPUT"}, LAYER: set()}),
+        (Cases.other_transcript_from_a_layer, {LAYER: {"ATTN_NORM", "FFN_INPUT"}}),
     ],
 )
 def test_a_cheat_is_caught_where_it_leaves_the_model_and_nowhere_else(
-    auditor: Auditor, cases: Cases, make: Callable[[Cases], Case], layer: int, where: set[str]
+    auditor: Auditor,
+    cases: Cases,
+    make: Callable[[Cases], Case],
+    where: dict[int, set[str]],
 ) -> None:
-    found = found_in(auditor, make(cases), layer)
-    assert found.keys() == where
-    assert all(part > 0.5 for part in found.values())
+    case = make(cases)
+    for layer, kinds in where.items():
+        found = found_in(auditor, case, layer)
+        assert found.keys() == kinds
+        assert all(part > 0.2 for part in found.values())
 
 
 def test_coarser_weights_are_caught_in_every_matrix_of_every_layer(
@@ -101,7 +102,7 @@ def test_activations_of_another_transcript_are_caught_at_its_tokens(
         cell = Cell(SampledKind.EMBEDDING, 0, position, position)
         if said == run:
             assert not rejects(auditor, case.held, cell)
-    assert 0.2 < caught(auditor, case, SampledKind.EMBEDDING, 0)
+    assert caught(auditor, case, SampledKind.EMBEDDING, 0) > 0.2
 
 
 def test_a_foreign_cache_is_caught_in_attention(auditor: Auditor, cases: Cases) -> None:
@@ -111,6 +112,21 @@ def test_a_foreign_cache_is_caught_in_attention(auditor: Auditor, cases: Cases) 
         assert rejects(auditor, case.held, Cell(SampledKind.KQ, layer, last, 3, case.answer - 2))
         assert not rejects(auditor, case.held, Cell(SampledKind.KQ, layer, last, 3, last))
         assert rejects(auditor, case.held, Cell(SampledKind.KQV, layer, last, 70))
+
+
+def test_a_foreign_cache_whose_rows_are_committed_is_caught_at_the_prompt_only(
+    auditor: Auditor, cases: Cases
+) -> None:
+    """So a challenge that leaves the prompt out does not see it."""
+    case = cases.other_prompt()
+    wrong = [
+        position
+        for position in range(TOKENS)
+        if rejects(auditor, case.held, Cell(SampledKind.EMBEDDING, 0, position, 50))
+    ]
+    assert wrong
+    assert max(wrong) < case.answer
+    assert found_in(auditor, case, LAYER).keys() <= {"EMBEDDING"}
 
 
 def test_noise_is_caught_in_every_kind_that_is_computed(auditor: Auditor, cases: Cases) -> None:

@@ -1,7 +1,7 @@
 //! ggml's exponential of singles.
 
-use crate::single::{add, fuse, multiply, pack, subtract, take_apart, to_integer, SIGN};
 use crate::lane::Lane;
+use crate::single::{add, fuse, multiply, pack, subtract, take_apart, to_integer, SIGN};
 use crate::{Reference, Refused};
 
 const SHIFT: u32 = 0x4b40_0000; // 0x1.8p23

@@ -117,9 +117,7 @@ pub fn cached(value: u32) -> Result<u32, Refused> {
 pub fn embedding(kind: WeightType, w: &[u32], place: usize) -> Result<u32, Refused> {
     let block = Bytes::new(w).at(place / kind.block_values() * kind.block_bytes());
     let i = place % kind.block_values();
-    let nibble = |from: usize, i: usize| {
-        (block.byte(from + i % 16) >> (i / 16 * 4) & 15) as i32
-    };
+    let nibble = |from: usize, i: usize| (block.byte(from + i % 16) >> (i / 16 * 4) & 15) as i32;
     let bits = match kind {
         WeightType::Q4_0 => scaled(block.half(0), nibble(2, i) - 8, None)?,
         WeightType::Q4_1 => scaled(block.half(0), nibble(4, i), Some((block.half(2), 1)))?,
@@ -130,10 +128,7 @@ pub fn embedding(kind: WeightType, w: &[u32], place: usize) -> Result<u32, Refus
             let (scale, minimum) = if run < 4 {
                 (b(run) & 63, b(run + 4) & 63)
             } else {
-                (
-                    b(run + 4) & 15 | (b(run - 4) >> 6) << 4,
-                    b(run + 4) >> 4 | (b(run) >> 6) << 4,
-                )
+                (b(run + 4) & 15 | (b(run - 4) >> 6) << 4, b(run + 4) >> 4 | (b(run) >> 6) << 4)
             };
             let q = block.byte(16 + run / 2 * 32 + i % 32) as i32 >> (4 * (run & 1)) & 15;
             scaled(block.half(0), scale * q, Some((block.half(2) ^ 0x8000, minimum)))?

@@ -51,10 +51,7 @@ pub(crate) fn q4_k(x: &[u32], w: &[u32]) -> Result<u32, Refused> {
             let (scale, minimum) = if run < 4 {
                 (b(run) & 63, b(run + 4) & 63)
             } else {
-                (
-                    b(run + 4) & 15 | (b(run - 4) >> 6) << 4,
-                    b(run + 4) >> 4 | (b(run) >> 6) << 4,
-                )
+                (b(run + 4) & 15 | (b(run - 4) >> 6) << 4, b(run + 4) >> 4 | (b(run) >> 6) << 4)
             };
             let mut sum = 0;
             for (i, q) in q[32 * run..][..32].iter().enumerate() {

@@ -46,22 +46,18 @@ impl Lanes {
 /// A block is five words: both halves, then nibbles; word i has the values of lanes i and i + 4.
 fn q4_1(x: &[u32], w: &[u32]) -> Result<u32, Refused> {
     let mut lanes = Lanes([Lane::ZERO; 8]);
-    let mut chain = Lane::ZERO;
+    let (mut chain, mut q) = (Lane::ZERO, [0; BLOCK]);
     for (x, w) in x.chunks_exact(BLOCK).zip(w.chunks_exact(5)) {
         let Ok(x): Result<&Values, _> = x.try_into() else { return Err(Refused::Shape) };
         let quantiser = Quantiser::of(x)?;
+        let sum = quantiser.values(x, &mut q);
         let mut n = [0; 8];
-        let mut sum = 0;
         for word in 0..4 {
             let mut nibbles = w[1 + word];
             let (mut low, mut high) = (0, 0);
             for i in 0..4 {
-                let q = quantiser.value(x[4 * word + i]);
-                low += (nibbles & 15) as i32 * q;
-                sum += q;
-                let q = quantiser.value(x[16 + 4 * word + i]);
-                high += (nibbles >> 4 & 15) as i32 * q;
-                sum += q;
+                low += (nibbles & 15) as i32 * q[4 * word + i];
+                high += (nibbles >> 4 & 15) as i32 * q[16 + 4 * word + i];
                 nibbles >>= 8;
             }
             n[word] = low;
@@ -77,9 +73,11 @@ fn q4_1(x: &[u32], w: &[u32]) -> Result<u32, Refused> {
 /// Two blocks are 17 words: of the first, integers begin in the middle of a word.
 fn q8_0(x: &[u32], w: &[u32]) -> Result<u32, Refused> {
     let mut lanes = Lanes([Lane::ZERO; 8]);
+    let mut q = [0; BLOCK];
     for (number, x) in x.chunks_exact(BLOCK).enumerate() {
         let Ok(x): Result<&Values, _> = x.try_into() else { return Err(Refused::Shape) };
         let quantiser = Quantiser::of(x)?;
+        quantiser.values(x, &mut q);
         let (first, odd) = (number / 2 * 17, number % 2 == 1);
         let mut n = [0; 8];
         let d_w;
@@ -87,13 +85,13 @@ fn q8_0(x: &[u32], w: &[u32]) -> Result<u32, Refused> {
             let w = w.get(first + 8..first + 17).ok_or(Refused::Shape)?;
             d_w = w[0] >> 16;
             for (lane, n) in n.iter_mut().enumerate() {
-                *n = four(quantiser, &x[4 * lane..], w[1 + lane]);
+                *n = four(&q[4 * lane..], w[1 + lane]);
             }
         } else {
             let w = w.get(first..first + 9).ok_or(Refused::Shape)?;
             d_w = w[0] & 0xffff;
             for (lane, n) in n.iter_mut().enumerate() {
-                *n = four(quantiser, &x[4 * lane..], w[lane] >> 16 | w[lane + 1] << 16);
+                *n = four(&q[4 * lane..], w[lane] >> 16 | w[lane + 1] << 16);
             }
         }
         lanes.add(take_half_apart(d_w)?, quantiser.scale()?, &n);
@@ -101,14 +99,13 @@ fn q8_0(x: &[u32], w: &[u32]) -> Result<u32, Refused> {
     Ok(tree_sum(&mut lanes.0))
 }
 
-/// Four values times the four signed bytes of a word.
+/// Four integers times the four signed bytes of a word.
 #[inline(always)]
-fn four(quantiser: Quantiser, x: &[u32], w: u32) -> i32 {
-    let mut sum = 0;
-    for (i, x) in x[..4].iter().enumerate() {
-        sum += (w >> (8 * i)) as u8 as i8 as i32 * quantiser.value(*x);
-    }
-    sum
+fn four(q: &[i32], w: u32) -> i32 {
+    (w as u8 as i8 as i32) * q[0]
+        + ((w >> 8) as u8 as i8 as i32) * q[1]
+        + ((w >> 16) as u8 as i8 as i32) * q[2]
+        + ((w >> 24) as u8 as i8 as i32) * q[3]
 }
 
 fn q4_0(x: &[u32], w: &[u32]) -> Result<u32, Refused> {

@@ -1,7 +1,8 @@
 //! Activations as ggml quantises them: blocks of 32 for Q8_0 and Q8_1.
 
 use crate::half::{take_half_apart, to_half};
-use crate::single::{divide, multiply, of_integer, to_integer, take_apart};
+use crate::lane::Lane;
+use crate::single::{divide, multiply, take_apart, to_integer};
 use crate::{normal, Refused};
 
 const FULL: u32 = 0x42fe_0000; // 127
@@ -29,20 +30,19 @@ impl Quantiser {
     /// For a block of values, each of which is seen here to be zero or normal.
     #[inline(always)]
     pub fn of(block: &[u32]) -> Result<Self, Refused> {
-        let mut largest = 0;
-        for bits in block {
-            let size = bits << 1;
-            if size.wrapping_sub(1) < 0x00ff_ffff {
-                return Err(Refused::Denormal);
-            }
-            if size > largest {
-                largest = size;
-            }
+        let largest = largest(block)?;
+        Self::of_largest(largest)
+    }
+
+    /// The integers of a block, and their sum.
+    #[inline(never)]
+    pub fn values(self, block: &[u32], q: &mut [i32; 32]) -> i32 {
+        let mut sum = 0;
+        for (q, x) in q.iter_mut().zip(block) {
+            *q = self.value(*x);
+            sum += *q;
         }
-        if largest >= 0xff00_0000 {
-            return Err(Refused::NotFinite);
-        }
-        Self::of_largest(largest >> 1)
+        sum
     }
 
     fn of_largest(largest: u32) -> Result<Self, Refused> {
@@ -92,6 +92,26 @@ impl Quantiser {
 
     /// The half s of Q8_1: D times the sum of the integers.
     pub fn scaled_sum(self, sum: i32) -> Result<(i32, i32), Refused> {
-        take_half_apart(to_half(multiply(self.scale, of_integer(sum)))?)
+        let product = Lane::of(self.scale).times(Lane { m: sum, e: 0 });
+        take_half_apart(to_half(product.bits())?)
     }
+}
+
+/// Bits of the largest magnitude of a block; each value is seen to be zero or normal.
+#[inline(never)]
+fn largest(block: &[u32]) -> Result<u32, Refused> {
+    let mut largest = 0;
+    for bits in block {
+        let size = bits << 1;
+        if size.wrapping_sub(1) < 0x00ff_ffff {
+            return Err(Refused::Denormal);
+        }
+        if size > largest {
+            largest = size;
+        }
+    }
+    if largest >= 0xff00_0000 {
+        return Err(Refused::NotFinite);
+    }
+    Ok(largest >> 1)
 }

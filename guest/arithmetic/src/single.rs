@@ -135,14 +135,7 @@ pub fn add(a: u32, b: u32) -> u32 {
         return a;
     }
     let ((m_a, e_a), (m_b, e_b)) = (take_apart(a), take_apart(b));
-    sum(
-        a & SIGN,
-        u64::from(m_a) << 38,
-        e_a - 38,
-        b & SIGN,
-        u64::from(m_b) << 38,
-        e_b - 38,
-    )
+    sum(a & SIGN, u64::from(m_a) << 38, e_a - 38, b & SIGN, u64::from(m_b) << 38, e_b - 38)
 }
 
 pub fn subtract(a: u32, b: u32) -> u32 {
@@ -181,14 +174,7 @@ pub fn fuse(a: u32, b: u32, c: u32) -> u32 {
     if m_c == 0 {
         return pack(sign, product, e_a + e_b);
     }
-    sum(
-        sign,
-        product << 14,
-        e_a + e_b - 14,
-        c & SIGN,
-        u64::from(m_c) << 38,
-        e_c - 38,
-    )
+    sum(sign, product << 14, e_a + e_b - 14, c & SIGN, u64::from(m_c) << 38, e_c - 38)
 }
 
 /// `a / b`; 0 where `b` is an infinity. `b` is not zero.
@@ -209,7 +195,15 @@ pub fn divide(a: u32, b: u32) -> u32 {
         quotient = quotient << bits | rest / m_b;
         rest %= m_b;
     }
-    pack(sign, u64::from(quotient) << 1 | (rest != 0) as u64, e_a - e_b - 32)
+    let e = e_a - e_b - 31;
+    // 31 or 32 bits, of which 24 stay.
+    let by = 7 + (quotient >> 31);
+    if (e + 140) as u32 <= 220 {
+        let up = (1 << (by - 1)) - 1 + (quotient >> by & 1 | (rest != 0) as u32);
+        let kept = (u64::from(quotient) + u64::from(up) >> by) as u32;
+        return sign | kept.wrapping_add(((e + by as i32 + 149) as u32) << 23);
+    }
+    pack(sign, u64::from(quotient) << 1 | (rest != 0) as u64, e - 1)
 }
 
 /// Square root of a number that is not negative.

@@ -71,7 +71,8 @@ fn exponentials_agree() {
 #[test]
 fn weight_products_agree() {
     for case in cases(&document(), "weight_product") {
-        let found = product::weight_product(kind(case), &row(&case["input"]), &row(&case["weight"]));
+        let found =
+            product::weight_product(kind(case), &row(&case["input"]), &row(&case["weight"]));
         assert_eq!(found, Ok(bits(&case["output"])), "{:?}", kind(case));
     }
 }
@@ -122,7 +123,8 @@ fn gates_agree() {
 fn attention_agrees() {
     let document = document();
     for case in cases(&document, "key_product") {
-        let found = attention::key_product(reference(case), &row(&case["query"]), &row(&case["key"]));
+        let found =
+            attention::key_product(reference(case), &row(&case["query"]), &row(&case["key"]));
         assert_eq!(found, Ok(bits(&case["score"])));
     }
     for case in cases(&document, "softmax") {
@@ -133,8 +135,11 @@ fn attention_agrees() {
         }
     }
     for case in cases(&document, "value_product") {
-        let found =
-            attention::value_product(reference(case), &row(&case["weights"]), &row(&case["values"]));
+        let found = attention::value_product(
+            reference(case),
+            &row(&case["weights"]),
+            &row(&case["values"]),
+        );
         assert_eq!(found, Ok(bits(&case["output"])));
     }
 }

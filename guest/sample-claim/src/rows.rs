@@ -8,9 +8,16 @@ use crate::layout::{FRESH, KEEP, KEPT, MAX_KEPT, ROOM};
 use crate::leaves::Leaf;
 use crate::transcript::read;
 use crate::tree::{
-    path_digests, same, tagged, Joining, Sha, Words32, PADDING_WORDS, TRACE_LEAF_TAG,
-    TRACE_NODE_TAG, WEIGHTS_NODE_TAG, WEIGHTS_ROW_TAG,
+    same, tagged, Climb, Sha, Words32, PADDING_WORDS, ROOT, TRACE_LEAF_TAG, TRACE_NODE_TAG,
+    WEIGHTS_NODE_TAG, WEIGHTS_ROW_TAG,
 };
+
+/// Level of the top tree whose digests are remembered once they led to its root: a later path ends
+/// there.
+const CROWN_LEVEL: u32 = 5;
+pub const CROWN: usize = 128;
+/// Digests of that level that are known to lead to the root.
+pub type Crown = [Option<Words32>; CROWN];
 
 /// Words that stand before a leaf's bytes when it is hashed.
 const LEAF_HEAD: usize = 3;
@@ -38,8 +45,7 @@ pub struct Rows<'a> {
     high: usize,
     kept: &'a mut [Kept; MAX_KEPT],
     kept_count: usize,
-    trace: Joining,
-    weights: Joining,
+    crown: &'a mut Crown,
     top: Words32,
     nodes: u32,
     weights_root: Words32,
@@ -50,6 +56,7 @@ impl<'a> Rows<'a> {
     pub fn new(
         room: &'a mut [u32; ROOM],
         kept: &'a mut [Kept; MAX_KEPT],
+        crown: &'a mut Crown,
         top: Words32,
         nodes: u32,
         weights_root: Words32,
@@ -61,8 +68,7 @@ impl<'a> Rows<'a> {
             high: ROOM,
             kept,
             kept_count: 0,
-            trace: Joining::new(&TRACE_NODE_TAG),
-            weights: Joining::new(&WEIGHTS_NODE_TAG),
+            crown,
             top,
             nodes,
             weights_root,
@@ -99,8 +105,12 @@ impl<'a> Rows<'a> {
         if slot == KEEP && self.kept_count == MAX_KEPT {
             return Err(Fault::Room);
         }
-        let in_node = 8 * path_digests(leaf.number, leaf.of);
-        let in_top = 8 * path_digests(leaf.node_index, self.nodes);
+        let mut in_tree = Climb::new(leaf.number, leaf.of);
+        let mut in_nodes = Climb::new(leaf.node_index, self.nodes);
+        let crown = (leaf.node_index >> CROWN_LEVEL) as usize;
+        let known = self.crown.get(crown).is_some_and(Option::is_some);
+        let in_node = 8 * in_tree.digests(ROOT);
+        let in_top = 8 * in_nodes.digests(if known { CROWN_LEVEL } else { ROOT });
         let path = in_node + in_top;
         let words = (leaf.bytes as usize).div_ceil(4);
         let from = self.take(slot != FRESH, path + LEAF_HEAD + words + PADDING_WORDS)?;
@@ -112,10 +122,22 @@ impl<'a> Rows<'a> {
         let bytes = 4 * LEAF_HEAD + leaf.bytes as usize;
         let mut digest = tagged(sha, &TRACE_LEAF_TAG, message, bytes);
         let (in_node, in_top) = paths.split_at(in_node);
-        self.trace.root(sha, &mut digest, leaf.number, leaf.of, in_node)?;
-        self.trace.root(sha, &mut digest, leaf.node_index, self.nodes, in_top)?;
-        if !same(&digest, &self.top) {
+        in_tree.to(sha, &TRACE_NODE_TAG, &mut digest, in_node, ROOT)?;
+        let (below, above) = in_top.split_at(8 * in_nodes.digests(CROWN_LEVEL));
+        in_nodes.to(sha, &TRACE_NODE_TAG, &mut digest, below, CROWN_LEVEL)?;
+        let reached = digest;
+        let expected = match self.crown.get(crown) {
+            Some(Some(known)) => known,
+            _ => {
+                in_nodes.to(sha, &TRACE_NODE_TAG, &mut digest, above, ROOT)?;
+                &self.top
+            }
+        };
+        if !same(&digest, expected) {
             return Err(Fault::Opening);
+        }
+        if let Some(known) = self.crown.get_mut(crown) {
+            *known = Some(reached);
         }
         let place = Place { at: from + path + LEAF_HEAD, words };
         if slot == KEEP {
@@ -138,7 +160,8 @@ impl<'a> Rows<'a> {
         if number >= self.weight_rows {
             return Err(Fault::Model);
         }
-        let path = 8 * path_digests(number, self.weight_rows);
+        let mut climb = Climb::new(number, self.weight_rows);
+        let path = 8 * climb.digests(ROOT);
         let words = bytes.div_ceil(4);
         let from = self.take(false, path + WEIGHT_HEAD + words + PADDING_WORDS)?;
         read(witness, &mut self.room[from..][..path + WEIGHT_HEAD + words])?;
@@ -146,7 +169,7 @@ impl<'a> Rows<'a> {
         message[0] = tensor.index;
         message[1] = row;
         let mut digest = tagged(sha, &WEIGHTS_ROW_TAG, message, 4 * WEIGHT_HEAD + bytes);
-        self.weights.root(sha, &mut digest, number, self.weight_rows, path_words)?;
+        climb.to(sha, &WEIGHTS_NODE_TAG, &mut digest, path_words, ROOT)?;
         if !same(&digest, &self.weights_root) {
             return Err(Fault::Weights);
         }

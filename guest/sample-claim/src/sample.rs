@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::layout::{claim, head, KINDS, MAX_CELLS, MAX_KEPT, MAX_POSITIONS, MAX_SETTINGS_BYTES};
 use crate::layout::{ROOM, SLOTS};
 use crate::leaves::{nodes, require_lanes};
-use crate::rows::{Kept, Rows};
+use crate::rows::{Crown, Kept, Rows, CROWN};
 use crate::settings;
 use crate::transcript::{read, walk, Walked};
 use crate::tree::{
@@ -18,13 +18,14 @@ use crate::tree::{
     TRACE_SETTINGS_TAG,
 };
 
-/// Working memory; its content does not matter, but for `kept`, which holds nothing at first.
+/// Working memory, as [`Memory::NEW`] at first. What is no room for words is zeros.
 pub struct Memory {
     pub room: [u32; ROOM],
     pub tokens: [u32; MAX_POSITIONS],
     pub facts: [u32; facts::MAX_WORDS + PADDING_WORDS],
     pub slots: [u32; MAX_CELLS * SLOTS],
     pub kept: [Kept; MAX_KEPT],
+    pub crown: Crown,
 }
 
 impl Memory {
@@ -34,6 +35,7 @@ impl Memory {
         facts: [0; facts::MAX_WORDS + PADDING_WORDS],
         slots: [0; MAX_CELLS * SLOTS],
         kept: [None; MAX_KEPT],
+        crown: [None; CROWN],
     };
 }
 
@@ -79,6 +81,7 @@ pub fn sample<S: Sha, W: Pieces>(
     let mut rows = Rows::new(
         &mut memory.room,
         &mut memory.kept,
+        &mut memory.crown,
         top,
         nodes(&facts),
         walked.weights_root,

@@ -115,7 +115,13 @@ pub fn walk<S: Sha, W: Pieces>(
     if weights_root.iter().all(|word| *word == 0) {
         return Err(Fault::Header);
     }
-    Ok(Walked { tokens_after: tokens_of(&run), state_after: state, first_entry, positions, weights_root })
+    Ok(Walked {
+        tokens_after: tokens_of(&run),
+        state_after: state,
+        first_entry,
+        positions,
+        weights_root,
+    })
 }
 
 fn tokens_of(run: &[u32]) -> u64 {

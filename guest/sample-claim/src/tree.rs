@@ -74,66 +74,84 @@ pub fn tagged<S: Sha>(sha: &mut S, tag: &Words32, words: &mut [u32], bytes: usiz
     digest
 }
 
-/// Digests that a leaf needs beside it in a tree of `leaves` leaves.
-pub fn path_digests(mut leaf: u32, mut leaves: u32) -> usize {
-    let mut count = 0;
-    while leaves > 1 {
-        if leaf & 1 == 1 || leaf + 1 < leaves {
-            count += 1;
+/// Two digests beside each other and the padding behind them, hashed in one call.
+const PADDING: [u32; 2 * BLOCK_WORDS] = {
+    let mut blocks = [0; 2 * BLOCK_WORDS];
+    blocks[BLOCK_WORDS] = END_MARKER;
+    blocks[2 * BLOCK_WORDS - 1] = bit_length(TAG_BYTES + 64);
+    blocks
+};
+
+/// A place on the way from a leaf to the root of its tree. Where a level has an odd number of
+/// digests, the last goes up unchanged.
+#[derive(Clone, Copy)]
+pub struct Climb {
+    /// Number of the digest in its level.
+    pub at: u32,
+    /// Digests of the level.
+    of: u32,
+    levels: u32,
+}
+
+impl Climb {
+    pub fn new(leaf: u32, leaves: u32) -> Self {
+        Self { at: leaf, of: leaves, levels: 0 }
+    }
+
+    fn has_beside(&self) -> bool {
+        self.at & 1 == 1 || self.at + 1 < self.of
+    }
+
+    fn up(&mut self) {
+        self.at >>= 1;
+        self.of -= self.of >> 1;
+        self.levels += 1;
+    }
+
+    /// Digests that are needed beside it, up to the root or to a level.
+    pub fn digests(mut self, level: u32) -> usize {
+        let mut count = 0;
+        while self.of > 1 && self.levels < level {
+            count += self.has_beside() as usize;
+            self.up();
         }
-        leaf >>= 1;
-        leaves = leaves - (leaves >> 1);
-    }
-    count
-}
-
-/// One tree's way of joining two digests.
-pub struct Joining {
-    tag: Words32,
-    /// Left, right, and the padding of SHA-256.
-    blocks: [u32; 2 * BLOCK_WORDS],
-}
-
-impl Joining {
-    pub fn new(tag: &Words32) -> Self {
-        let mut blocks = [0; 2 * BLOCK_WORDS];
-        blocks[16] = END_MARKER;
-        blocks[31] = bit_length(TAG_BYTES + 64);
-        Self { tag: *tag, blocks }
+        count
     }
 
-    /// The root of the tree of `leaves` leaves in which `digest` is number `leaf`: `path` has the
-    /// digests beside it, from the lowest level up. Where a level has an odd number of digests, the
-    /// last goes up unchanged.
+    /// Goes up to the root or to a level, from `digest` to the digest there. `path` has exactly the
+    /// digests that are needed beside it, the lowest first.
     #[inline(never)]
-    pub fn root<S: Sha>(
+    pub fn to<S: Sha>(
         &mut self,
         sha: &mut S,
+        tag: &Words32,
         digest: &mut Words32,
-        mut leaf: u32,
-        mut leaves: u32,
         path: &[u32],
+        level: u32,
     ) -> Result<(), Fault> {
         let mut path = path.chunks_exact(8);
-        while leaves > 1 {
-            if leaf & 1 == 1 || leaf + 1 < leaves {
-                let beside = path.next().ok_or(Fault::Truncated)?;
-                let (left, right) = self.blocks.split_at_mut(8);
-                if leaf & 1 == 1 {
-                    left.copy_from_slice(beside);
-                    right[..8].copy_from_slice(digest);
-                } else {
-                    left.copy_from_slice(digest);
-                    right[..8].copy_from_slice(beside);
+        let mut blocks = PADDING;
+        while self.of > 1 && self.levels < level {
+            if self.has_beside() {
+                let beside = path.next().and_then(|beside| beside.first_chunk());
+                let beside: &Words32 = beside.ok_or(Fault::Truncated)?;
+                let (left, right) =
+                    if self.at & 1 == 1 { (beside, &*digest) } else { (&*digest, beside) };
+                // Word by word: a call that copies costs more than it copies.
+                for i in 0..8 {
+                    blocks[i] = left[i];
+                    blocks[8 + i] = right[i];
                 }
-                sha.start(digest, &self.tag, &self.blocks);
+                sha.start(digest, tag, &blocks);
             }
-            leaf >>= 1;
-            leaves -= leaves >> 1;
+            self.up();
         }
         Ok(())
     }
 }
+
+/// No level that a tree has.
+pub const ROOT: u32 = 64;
 
 /// Word by word: the standard library's comparison goes byte by byte here.
 #[inline(always)]

@@ -1,7 +1,7 @@
 """One cell of a trace, recomputed from what was opened for it and from the model's weights.
 
-By the reference arithmetic (docs/arithmetic.md), which is also what the guest computes: the same
-cells are accepted by both. Bit for bit, but for rotations, which have a bound.
+By the reference arithmetic (docs/arithmetic.md), which is also what the guest follows. Bit for
+bit, but for rotations, which have a bound.
 """
 
 from __future__ import annotations

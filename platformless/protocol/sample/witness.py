@@ -33,6 +33,8 @@ from .plan import SamplePlan
 _SLOTS = 4
 _FRESH, _KEEP, _KEPT = 0, 1, 2
 _MOST_KEPT = 256
+_CROWN_LEVEL, _CROWN = 5, 128
+"""Level of the tree over the nodes whose digests the guest remembers, and how many of them."""
 _REFERENCES = {Reference.AVX2: 1, Reference.AVX512: 2}
 _LEAF_HEAD, _WEIGHT_HEAD = bytes(12), bytes(8)
 
@@ -175,6 +177,7 @@ def _cells(
     needs = [needed_runs(layout, cell) for cell in cells]
     uses = Counter(run for runs in needs for run in runs)
     kept: dict[Run, int] = {}
+    crown: set[int] = set()
     slots, opened = bytearray(), []
     for cell, runs in zip(cells, needs, strict=True):
         words = [_FRESH] * _SLOTS
@@ -185,7 +188,7 @@ def _cells(
             if uses[run] > 1 and len(kept) < _MOST_KEPT:
                 words[place] = _KEEP
                 kept[run] = len(kept)
-            opened.append(_opened_row(rows.get(run), run))
+            opened.append(_opened_row(layout, rows.get(run), run, crown))
         slots += struct.pack(f"<{_SLOTS}I", *words)
         weight = sampling.facts.weight_row(cell, tokens)
         if weight is not None:
@@ -206,11 +209,28 @@ def _top(layout: TraceLayout, opening: Opening) -> bytes:
     return root_of_run([node], index, layout.node_count, opening.top_path)
 
 
-def _opened_row(opening: Opening | None, run: Run) -> bytes:
+def _opened_row(
+    layout: TraceLayout, opening: Opening | None, run: Run, crown: set[int]
+) -> bytes:
+    """A row; its path ends at a digest of the crown that another row led to the root before."""
     if opening is None or len(opening.leaves) != 1:
         raise WitnessIncomplete("a row of the trace is not opened", got=run)
-    path = (*opening.node_path, *opening.top_path)
-    return b"".join((*path, _LEAF_HEAD, _fill(opening.data)))
+    index = layout.index(run.node, run.layer)
+    top, bucket = opening.top_path, index >> _CROWN_LEVEL
+    if bucket in crown:
+        top = top[: _digests_below_crown(index, layout.node_count)]
+    elif bucket < _CROWN:
+        crown.add(bucket)
+    return b"".join((*opening.node_path, *top, _LEAF_HEAD, _fill(opening.data)))
+
+
+def _digests_below_crown(index: int, nodes: int) -> int:
+    """How many digests a path has on the levels below the crown."""
+    count = 0
+    for _ in range(_CROWN_LEVEL):
+        count += nodes > 1 and (index % 2 == 1 or index + 1 < nodes)
+        index, nodes = index // 2, (nodes + 1) // 2
+    return count
 
 
 def _fill(data: bytes) -> bytes:
