@@ -13,13 +13,12 @@ from ..engine.trace.facts import model_facts
 from ..engine.trace.tracing import open_cells
 from ..engine.weights_opening import WeightsTree
 from ..protocol.arithmetic.operations import Reference
-from ..protocol.digests import ImageId
+from ..protocol.digests import ImageId, TraceRoot
 from ..protocol.sample.claim import CLAIM_KIND, SampleClaim
 from ..protocol.sample.plan import SamplePlan
 from ..protocol.sample.witness import Context, Sampling, sample_witness
 from ..protocol.trace.challenge import Beacon
 from ..protocol.trace.settings import TraceSettings
-from ..protocol.digests import TraceRoot
 from .errors import WrongClaim
 from .messages import Execution, OnProgress, Proof
 from .process import DEFAULT_MEMORY_BYTES, StarkProver

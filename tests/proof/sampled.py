@@ -11,13 +11,13 @@ from platformless.engine.trace.capture import NodeRows, capture
 from platformless.engine.trace.supported import traceable_settings
 from platformless.engine.trace.tracing import TraceForest, layout_of
 from platformless.engine.weights_opening import WeightsTree
-from platformless.prover.sample import sampling_of
 from platformless.protocol.sample.plan import SamplePlan
 from platformless.protocol.sample.witness import Context, Sampling, sample_witness
 from platformless.protocol.trace.cells import Span
 from platformless.protocol.trace.challenge import Beacon
 from platformless.protocol.trace.opening import Opening, Run
 from platformless.protocol.transcript import Entry, Kind, Sampler, State
+from platformless.prover.sample import sampling_of
 
 from ..samples import HEADER
 

@@ -140,9 +140,7 @@ def test_a_committed_value_that_does_not_follow_is_refused(
     assert refused(cheat.witness(sampling)) == "GST-212"
 
 
-def test_a_committed_infinity_is_refused(
-    host: Traced, refused: Callable[[bytes], str]
-) -> None:
+def test_a_committed_infinity_is_refused(host: Traced, refused: Callable[[bytes], str]) -> None:
     def alter(rows: NodeRows) -> NodeRows:
         if rows.node is not Node.FFN_GATE:
             return rows
@@ -209,9 +207,7 @@ def test_a_token_of_another_transcript_is_refused(
     context = sampling.context
     first = context.entries[0]
     other = replace(first, tokens=(first.tokens[0] ^ 1, *first.tokens[1:]))
-    changed = replace(
-        sampling, context=replace(context, entries=(other, *context.entries[1:]))
-    )
+    changed = replace(sampling, context=replace(context, entries=(other, *context.entries[1:])))
     plan = SamplePlan.of({SampledKind.EMBEDDING: 40}, Span(0, 1))
     changed = replace(changed, plan=plan)
     assert refused(host.witness(changed)) == "GST-212"

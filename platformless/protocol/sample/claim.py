@@ -177,9 +177,7 @@ class SampleClaim:
         for word in words[HEAD_WORDS:]:
             kind, draws, operation, tolerance, population = _ROW.unpack(word)
             rows.append(
-                SampledCells(
-                    SampledKind(kind), draws, Operation(operation), tolerance, population
-                )
+                SampledCells(SampledKind(kind), draws, Operation(operation), tolerance, population)
             )
         return cls(
             header_digest=HeaderDigest(words[1]),

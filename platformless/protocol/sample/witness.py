@@ -209,9 +209,7 @@ def _top(layout: TraceLayout, opening: Opening) -> bytes:
     return root_of_run([node], index, layout.node_count, opening.top_path)
 
 
-def _opened_row(
-    layout: TraceLayout, opening: Opening | None, run: Run, crown: set[int]
-) -> bytes:
+def _opened_row(layout: TraceLayout, opening: Opening | None, run: Run, crown: set[int]) -> bytes:
     """A row; its path ends at a digest of the crown that another row led to the root before."""
     if opening is None or len(opening.leaves) != 1:
         raise WitnessIncomplete("a row of the trace is not opened", got=run)
