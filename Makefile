@@ -5,7 +5,7 @@ CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platf
 export PLATFORMLESS_CACHE := $(CACHE)
 export UV_CACHE_DIR ?= $(CACHE)/uv
 
-.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop services guest guest-update bench bench-sender bench-storage bench-node bench-pipeline bench-audit bench-replay bench-cost vectors lock
+.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop services p2p guest guest-update bench bench-sender bench-storage bench-node bench-pipeline bench-audit bench-replay bench-cost bench-soak vectors lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -20,9 +20,9 @@ test: setup prover check contracts interop services ## run every test
 	@tools/contracts.sh check
 	@tools/contracts.sh test
 	cd guest && CARGO_TARGET_DIR=$(CACHE)/target-tools cargo test --locked --quiet -p session-claim
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	$(PYTHON) -m pytest -n 3 --dist loadfile
 
-check: setup ## formatting, lint, types, import direction
+check: setup p2p ## formatting, lint, types, import direction
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
@@ -45,7 +45,10 @@ contracts: ## fetch forge, anvil, solc and OpenZeppelin
 interop: ## fetch the JavaScript libraries that tests compare with
 	@tools/interop.sh
 
-services: ## install the database and the brokers that tests run (Debian's packages)
+p2p: setup ## add libp2p to the Python environment, for P2P_ENABLED
+	@tools/p2p.sh
+
+services: ## install what tests run: databases, brokers, proxies, Prometheus (Debian's packages)
 	@tools/services.sh
 
 contracts-update: ## build the contracts and write the artifacts that Python uses
@@ -82,9 +85,14 @@ bench-replay: setup ## measure the replay: speed, honest hosts, what it takes to
 bench-cost: setup contracts ## what a million proven tokens cost, from the figures of the proof core and gas measured here
 	$(PYTHON) -m benchmarks.cost
 
+bench-soak: setup contracts ## an hour of a node's life in three minutes: memory and descriptors stay flat
+	$(PYTHON) -m benchmarks.soak
+
 vectors: setup ## write the vectors that Python and Rust share
 	$(PYTHON) -m tests.vectors.make
 
 lock: setup ## write requirements.lock from pyproject.toml
 	$(CACHE)/tools/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 		--no-header --extra node --extra engine --group dev pyproject.toml --output-file requirements.lock
+	$(CACHE)/tools/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--no-header --extra p2p --constraint requirements.lock pyproject.toml --output-file requirements-p2p.lock

@@ -85,9 +85,7 @@ async def measure_gas() -> Gas:
             for number in range(3):
                 await world.pass_time(60)
                 submission = world.submission(session_id, 1000, str(number))
-                used.append(
-                    await _gas(world, "host", world.marketplace.submit_proof(submission))
-                )
+                used.append(await _gas(world, "host", world.marketplace.submit_proof(submission)))
             await world.pass_time(3600)
             settled = await _gas(world, "client", world.marketplace.complete(session_id))
             return Gas(sorted(used)[1], settled)

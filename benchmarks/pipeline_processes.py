@@ -13,7 +13,7 @@ from platformless.chain.connection import Chain
 from platformless.chain.devchain import DevChain
 from platformless.children import Child
 from platformless.node.backing import chain_tag
-from platformless.node.supervisor.plan import HOST_KEY
+from platformless.node.settings import KEY_VARIABLES
 from platformless.node.supervisor.run import free_port
 from platformless.node.workers.command import READY
 from platformless.prover.ledger.settings import LedgerSettings
@@ -128,7 +128,7 @@ def portal(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
 @contextmanager
 def prover(environment: Mapping[str, str], poll_seconds: float) -> Iterator[Process]:
     """A worker with the stand-in, and without the host's key."""
-    allowed = {name: value for name, value in environment.items() if name != HOST_KEY}
+    allowed = {name: value for name, value in environment.items() if name not in KEY_VARIABLES}
     words = ("benchmarks.pipeline_worker", "prover", str(poll_seconds))
     with started(*words, environment=allowed, ready=READY) as process:
         yield process

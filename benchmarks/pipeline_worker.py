@@ -16,7 +16,8 @@ from unittest.mock import patch
 
 from platformless.console import stop_requested
 from platformless.node.logs import set_up_logging
-from platformless.node.settings import WorkerSettings, load_settings, load_worker_settings
+from platformless.node.reading_settings import load_settings, load_worker_settings
+from platformless.node.settings import WorkerSettings
 from platformless.node.workers import proofs, settlement
 from platformless.node.workers.command import READY
 from platformless.node.workers.common import pipeline_rules

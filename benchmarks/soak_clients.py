@@ -34,8 +34,8 @@ _GARBAGE: tuple[str | bytes, ...] = (
     '{"type":"prompt","prompt":"Hi."}',
     '{"type":"session_init","session_id":"18446744073709551615"}',
     '{"type":"encrypted_message","payload":{"ciphertextHex":"00","nonceHex":"zz"}}',
-    bytes(100_000),
-    '{"type":"ping","more":"' + "x" * 200_000 + '"}',
+    bytes(1_000_000),
+    '{"type":"ping","more":"' + "x" * 500_000 + '"}',
 )
 
 
@@ -130,9 +130,11 @@ class Clients:
 
     @asynccontextmanager
     async def _wire(self, session_id: int) -> AsyncIterator[Wire]:
-        async with _http(HONEST) as http:
-            async with http.ws_connect(f"{self.url}/v1/ws", max_msg_size=0) as socket:
-                yield Wire(socket, self.host_key, session_id, b"\x21" * 32)
+        async with (
+            _http(HONEST) as http,
+            http.ws_connect(f"{self.url}/v1/ws", max_msg_size=0) as socket,
+        ):
+            yield Wire(socket, self.host_key, session_id, b"\x21" * 32)
 
 
 def _http(source: str) -> aiohttp.ClientSession:

@@ -1,10 +1,11 @@
-"""What is used as an asynchronous context manager and closed at its end."""
+"""What is closed at its end: asynchronous context managers, tasks in the background."""
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 
 class AsyncClosing(ABC):
@@ -24,3 +25,10 @@ class AsyncClosing(ABC):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+async def ended(task: asyncio.Task[Any] | None) -> None:
+    """Ends a task and waits until it has."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})

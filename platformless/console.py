@@ -10,7 +10,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +38,9 @@ class Interrupted(PlatformlessError):
     """Stopped from the keyboard."""
 
     code = "CLI-002"
+
+
+RUNNING = "[green]running[/]; stop with Ctrl-C"
 
 
 class Output:
@@ -70,6 +73,17 @@ class Output:
     def line(self, text: str) -> None:
         if not self.as_json:
             self.console.print(text)
+
+    def running(self, subject: str, rows: Mapping[str, str]) -> None:
+        """Says that something runs until it is interrupted; `subject` names the rows in JSON."""
+        if self.as_json:
+            self.json("running", **{subject: dict(rows)})
+            return
+        table = facts()
+        for name, value in rows.items():
+            table.add_row(name, value)
+        self.console.print(table)
+        self.line(RUNNING)
 
 
 def guarded(program: str, command: str, as_json: bool, run: Callable[[Output], None]) -> None:

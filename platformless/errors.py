@@ -14,9 +14,13 @@
     ├── prover.pipeline.errors.PipelineError PIP-… a job is given up, or waits
     ├── client.errors.ClientError        CLT-…   a host cannot be used, refused, or lied
     ├── node.errors.NodeError            NOD-…   the node cannot do what it was asked
+    │   └── node.guard.errors.GuardError GRD-…   a limit refused it before anything was done
     ├── node.keys.errors.HostKeyError    KEY-… the host's key cannot be had, or not used like this
     ├── node.backup.errors.BackupError   BAK-… what a node keeps cannot be backed up or restored
+    ├── node.registration.errors.RegistrationError REG-… a host is not registered, or not so
+    ├── node.fetching.errors.FetchError  FET-…   a model was not fetched
     ├── node.supervisor.errors.SupervisorError SUP-… a service cannot be kept running
+    ├── node.p2p.errors.P2PError         P2P-…   nodes cannot find one another
     ├── node.operating.errors.OperatingError OPR-… a ledger that an operator cannot look into
     ├── node.demo.errors.DemoFailed      DEM-…   the demo did not show what it should
     └── console.BadInput, Interrupted    CLI-…   a command was used wrongly, or stopped

@@ -27,6 +27,17 @@ need() {
     fail "$1 is missing: install the Debian package $2 (apt-get install $2)"
 }
 
+# need_header HEADER DEBIAN-PACKAGE: the same for what a C compiler includes.
+need_header() {
+    echo "#include <$1>" | gcc -E - >/dev/null 2>&1 && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing $2"
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null
+        echo "#include <$1>" | gcc -E - >/dev/null 2>&1 && return
+    fi
+    fail "$1 is missing: install the Debian package $2 (apt-get install $2)"
+}
+
 # Compiler of the prover's C++: clang 19 takes minutes where Debian's gcc takes half an hour.
 need_compiler() {
     command -v cargo >/dev/null || fail "cargo is missing: install Rust 1.95 or newer"

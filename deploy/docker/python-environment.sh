@@ -3,7 +3,7 @@
 # what it depends on:
 #   python-environment.sh dependencies WHEELS ENVIRONMENT
 #   python-environment.sh package WHEELS ENVIRONMENT
-# What is installed is what requirements.lock names, hash by hash, without the developers' tools.
+# What is installed is what the lock files name, hash by hash, without the developers' tools.
 set -euo pipefail
 
 step=$1
@@ -23,7 +23,8 @@ dependencies() {
         !compiled' requirements.lock >"$lock"
     "$uv" venv -q --python "$(command -v python3)" "$environment"
     "$uv" pip install -q --python "$environment/bin/python" --compile-bytecode --require-hashes \
-        --constraint "$lock" --find-links "$wheels" --requirement pyproject.toml --extra node --extra engine
+        --constraint "$lock" --constraint requirements-p2p.lock --find-links "$wheels" \
+        --requirement pyproject.toml --extra node --extra engine --extra p2p
     rm -f "$lock"
 }
 

@@ -29,7 +29,8 @@ PYTHON
 cat >Rust.Dockerfile <<'RUST'
 FROM localhost/rehearsal-python
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev
-ENV PATH=/root/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ENV RUSTUP_HOME=/rust/rustup CARGO_HOME=/rust/cargo \
+    PATH=/rust/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 RUST
 "${build[@]}" --tag localhost/rehearsal-python --file Python.Dockerfile .
 "${build[@]}" --tag localhost/rehearsal-rust --file Rust.Dockerfile .
@@ -38,8 +39,8 @@ RUST
 if [ "$portable" = 0 ] && ! compgen -G "$folder/cache/target-*" >/dev/null; then
     cp -a "$cache"/target-cpu-* "$folder/cache/" 2>/dev/null || true
 fi
-"${build[@]}" --volume "$HOME/.rustup:/root/.rustup:ro" --volume "$HOME/.cargo:/root/.cargo" \
-    --volume "$folder/cache:/root/.cache/platformless" \
+"${build[@]}" --volume "$HOME/.rustup:/rust/rustup:ro" --volume "$HOME/.cargo:/rust/cargo" \
+    --volume "$folder/cache:/cache" \
     --build-arg PYTHON_IMAGE=localhost/rehearsal-python --build-arg RUST_IMAGE=localhost/rehearsal-rust \
     --build-arg PORTABLE="$portable" --build-arg PLATFORMLESS_BUILD=rehearsal \
     --target "$target" --tag "localhost/fabstir-llm-node:$target" --file "$root/Dockerfile.production" "$root"

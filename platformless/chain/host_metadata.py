@@ -6,6 +6,7 @@ import msgspec
 from coincurve import PublicKey
 from msgspec import Struct
 
+from ..decoding import decode_json
 from ..protocol.digests import Address
 from ..protocol.errors import ProtocolError
 from ..protocol.secrecy import PublicKeyBytes
@@ -25,7 +26,7 @@ def named_key(metadata: str) -> PublicKeyBytes | None:
     if len(metadata) > _LONGEST_METADATA:
         return None
     try:
-        fields = msgspec.json.decode(metadata, type=_Metadata)
+        fields = decode_json(metadata, _Metadata)
         return PublicKeyBytes.from_hex(fields.publicKey)
     except (msgspec.MsgspecError, RecursionError, ProtocolError):
         return None

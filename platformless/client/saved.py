@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from ..decoding import decode_json
 from ..protocol.digests import Address, ModelId, StateDigest, WeightsRoot
 from ..protocol.engine_record import EngineRecord, EngineRecordFields
 from ..protocol.errors import ProtocolError
@@ -80,7 +81,7 @@ class SavedSession:
         SavedStateBroken: when the bytes are no saved session, or do not add up.
         """
         try:
-            fields = msgspec.json.decode(data, type=_Document)
+            fields = decode_json(data, _Document)
             return cls(
                 host_key=PublicKeyBytes.from_hex(fields.host_key),
                 transcript=_transcript(fields),

@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from ..decoding import decode_json
 from ..protocol.digests import Address
 from ..protocol.errors import ProtocolError
 from ..protocol.secrecy import PublicKeyBytes
@@ -65,7 +66,7 @@ class HostWeb:
             "POST", "/v1/auth/challenge", json={"challenge": challenge.value.hex()}
         )
         try:
-            fields = msgspec.json.decode(data, type=_KeyShown)
+            fields = decode_json(data, _KeyShown)
             signature = HostSignature.from_hex(fields.signature)
         except (msgspec.MsgspecError, ProtocolError) as error:
             raise HostKeyForeign("not a signature", got=str(error)) from error
@@ -119,7 +120,7 @@ def read_challenge(data: bytes, agreed: Agreed, now: float) -> WalletChallenge:
         ChallengeForeign
     """
     try:
-        fields = msgspec.json.decode(data, type=_ChallengeFields)
+        fields = decode_json(data, _ChallengeFields)
         challenge = WalletChallenge(
             chain_id=int(fields.chain_id),
             marketplace=Address.from_hex(fields.marketplace),
@@ -168,7 +169,7 @@ class _Refusal(Struct, frozen=True):
 
 def _refusal(data: bytes) -> tuple[str | None, str | None]:
     try:
-        fields = msgspec.json.decode(data, type=_Refusal)
+        fields = decode_json(data, _Refusal)
     except (msgspec.MsgspecError, RecursionError):
         return None, None
     return fields.code, fields.message[:_TOLD_CHARACTERS] if fields.message else None

@@ -33,6 +33,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..decoding import decode_json
 from ..files import write_atomically
 from ..places import cache_folder
 from ..protocol.digests import WeightsRoot, tag_block
@@ -222,7 +223,7 @@ def _cache_path(path: Path) -> Path:
 
 def _read_cache(cached: Path) -> Weights | None:
     try:
-        found = msgspec.json.decode(cached.read_bytes(), type=_CachedWeights)
+        found = decode_json(cached.read_bytes(), _CachedWeights)
     except (OSError, msgspec.DecodeError):
         return None
     if found.version != _CACHE_VERSION or len(found.root) != WeightsRoot.LENGTH:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..chain.devchain import DevChain, DevChainSettings, start_dev_chain
 from ..chain.errors import AnvilFailed
-from ..console import Output, stop_requested, write_file
+from ..console import RUNNING, Output, stop_requested, write_file
 
 _WATCH_SECONDS = 0.5
 
@@ -95,4 +95,4 @@ def show(output: Output, chain: DevChain) -> None:
     output.line("")
     output.line("# .env")
     output.line(env_text(chain))
-    output.line("[green]running[/]; stop with Ctrl-C")
+    output.line(RUNNING)

@@ -8,7 +8,8 @@ NodeError                    NOD-000
 │   ├── LooseSecretFile      NOD-104   a file with a secret that others may read
 │   ├── ModelNotRegistered   NOD-105   the registry has no model with this file's hash
 │   ├── PortInUse            NOD-106   the node cannot listen where it should
-│   └── QueuesRefused        NOD-107   queues that no worker serves, or not together
+│   ├── QueuesRefused        NOD-107   queues that no worker serves, or not together
+│   └── SecretFileUnusable   NOD-120   a file that stands for a secret variable (secret_files)
 ├── ClientGone               NOD-300   nobody reads the answer any more
 └── SessionError             NOD-200   a client may not do this; `wire_code` is what it is told
     ├── SessionKeyMissing    NOD-201   the session has no key, or its time is over
@@ -36,7 +37,8 @@ NodeError                    NOD-000
     ├── ChallengeUnknown     NOD-221   a wallet challenge that was not given out, or used already
     ├── ChallengeExpired     NOD-222   its time is over
     ├── WalletProofNeeded    NOD-223   the client must prove which wallet it is
-    └── WrongWallet          NOD-224   the challenge is not signed by the job's depositor
+    ├── WrongWallet          NOD-224   the challenge is not signed by the job's depositor
+    └── guard.errors.GuardError GRD-000 a limit refused it, or the operator's blocklist
 """
 
 from __future__ import annotations

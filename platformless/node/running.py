@@ -14,14 +14,12 @@ from typing import Self
 from .. import __version__
 from ..audit.verify import ZKVM
 from ..chain.connection import Chain
-from ..chain.model_registry import ModelRegistry, RegisteredModel
 from ..chain.networks import Network
+from ..closing import ended
 from ..commit import commit
 from ..engine.chat import ChatFormat
 from ..engine.engine import Engine
-from ..engine.model import offloads_to_gpu
-from ..engine.settings import EngineSettings
-from ..protocol.digests import Address, ModelId
+from ..protocol.digests import Address
 from ..protocol.frames import MAX_FRAME_BYTES
 from ..protocol.transcript import Tokens
 from ..prover.broker.doorbell import Actor, Doorbell
@@ -32,7 +30,7 @@ from ..prover.ledger.ledger import Ledger
 from ..storage.publication import PublicationFolder
 from ..web_server import WebServer
 from .backing import broker_url, chain_tag, ledger_settings, publication_folder
-from .errors import ModelNotRegistered, PortInUse
+from .errors import PortInUse
 from .guard.guard import Guard
 from .keys.sources import open_key
 from .monitoring.counted import Counted
@@ -49,6 +47,7 @@ from .server.metrics import MetricsEndpoints
 from .server.protocol import SocketProtocol
 from .server.socket import SocketEndpoint
 from .server.status import NodeFacts, ServedModel, StatusEndpoints
+from .serving_model import engine_settings, served_models
 from .sessions.authority import SessionAuthority
 from .sessions.challenges import WalletChallenges
 from .sessions.live import Serving
@@ -98,7 +97,7 @@ class Node:
         """
         self._settings = settings
         self._network = network
-        self._rules = rules or session_rules(settings)
+        self._rules = rules or SessionRules.of(settings)
         self._clock_ms = clock_ms
         self._monitoring = monitoring or Ways(clock_ms=clock_ms)
         self.counted = Counted()
@@ -130,7 +129,7 @@ class Node:
         self.chain = await parts.enter_async_context(Chain(self._network))
         tag = await chain_tag(self.chain)
         self.engine = await parts.enter_async_context(await Engine.load(engine_settings(settings)))
-        models = await _served(self.chain, self.engine)
+        models = await served_models(self.chain, self.engine)
         self.ledger = await parts.enter_async_context(
             await Ledger.open(ledger_settings(settings, tag), self._clock_ms)
         )
@@ -139,7 +138,7 @@ class Node:
         self.sessions = await parts.enter_async_context(self._sessions(models))
         await self.sessions.start()
         news = ProofNews(self.ledger.jobs, self.sessions, self._clock_ms)
-        parts.push_async_callback(_ended, asyncio.create_task(news.run()))
+        parts.push_async_callback(ended, asyncio.create_task(news.run()))
         self.sockets = SocketEndpoint(
             self.sessions,
             self._key.address,
@@ -265,75 +264,3 @@ class Node:
             HealthCheck("model", engine, is_vital=True),
             HealthCheck("ledger", ledger, is_vital=True),
         ]
-
-
-def session_rules(settings: NodeSettings) -> SessionRules:
-    """How sessions are looked after, as the settings say."""
-    return SessionRules(
-        key_seconds=settings.session_key_ttl_seconds,
-        require_wallet=settings.require_wallet_challenge,
-        allow_clear=settings.allow_plaintext,
-        grace_seconds=settings.disconnect_grace_seconds,
-        settle_seconds=settings.settle_idle_seconds,
-        live_sessions=2 * settings.max_connections,
-    )
-
-
-def engine_settings(settings: NodeSettings) -> EngineSettings:
-    """How the model is run. Layers go to a GPU only where llama.cpp was built for one."""
-    layers = settings.gpu_layers if offloads_to_gpu() else 0
-    if settings.engine_exact_replay and layers:
-        log.warning("ENGINE_EXACT_REPLAY: GPU_LAYERS is passed over")
-        layers = 0
-    elif settings.gpu_layers and not layers:
-        log.info("this build of llama.cpp uses no GPU: GPU_LAYERS is passed over")
-    exact = not layers if settings.engine_exact_replay is None else settings.engine_exact_replay
-    return EngineSettings(
-        model_path=settings.model_path,
-        gpu_layers=layers,
-        sequences=settings.engine_sequences,
-        context_tokens=settings.context_tokens,
-        threads=settings.engine_threads,
-        lone_threads=1 if exact else 0,
-        flash_attention=exact,
-    )
-
-
-async def _served(chain: Chain, engine: Engine) -> tuple[ServedModel, ...]:
-    """The models on chain that are this file.
-
-    Raises:
-        ModelNotRegistered: when there is none.
-    """
-    registry = ModelRegistry(chain)
-    ids = await registry.all_models()
-    models = await asyncio.gather(*(registry.model(model_id) for model_id in ids))
-    served = tuple(
-        _model(model_id, model, engine)
-        for model_id, model in zip(ids, models, strict=True)
-        if model is not None and model.file.file_hash.value == engine.weights.file_sha256
-    )
-    if not served:
-        raise ModelNotRegistered(
-            "the model file is in no model registry entry of this chain",
-            expected=f"an entry with SHA-256 {engine.weights.file_sha256.hex()}",
-            got=f"{len(ids)} entries with others",
-        )
-    return served
-
-
-def _model(model_id: ModelId, model: RegisteredModel, engine: Engine) -> ServedModel:
-    if not model.approved:
-        log.warning("model %s is registered, but no longer approved", model.file.file_name)
-    return ServedModel(
-        model_id,
-        model.file.repository,
-        model.file.file_name,
-        engine.context_size,
-        engine.weights.root,
-    )
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})

@@ -6,10 +6,11 @@ import asyncio
 from pathlib import Path
 
 from ..chain.networks import Network
-from ..console import Output, facts, stop_requested
+from ..console import Output, stop_requested
 from .logs import end_logged, set_up_logging
+from .reading_settings import load_settings
 from .running import Node
-from .settings import NodeSettings, load_settings
+from .settings import NodeSettings
 
 
 def serve_sessions(output: Output, env_file: Path) -> None:
@@ -34,12 +35,5 @@ async def _run(output: Output, settings: NodeSettings, network: Network) -> None
             "chain": f"{network.name} ({network.chain_id})",
             "models": ", ".join(model.name for model in report.models),
         }
-        if output.as_json:
-            output.json("running", node=rows)
-        else:
-            table = facts()
-            for name, value in rows.items():
-                table.add_row(name, value)
-            output.console.print(table)
-            output.line("[green]running[/]; stop with Ctrl-C")
+        output.running("node", rows)
         await stopping.wait()

@@ -12,6 +12,7 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta, Struct
 
+from ..decoding import decode_msgpack
 from .acknowledgement import AcknowledgementSignature
 from .digests import ImageId, ProofHash
 from .errors import BundleFormatError
@@ -66,12 +67,12 @@ class Bundle(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             )
         body = memoryview(data)[len(MAGIC) :]
         try:
-            version = msgspec.msgpack.decode(body, type=_Version).format
+            version = decode_msgpack(body, _Version).format
             if version != FORMAT_VERSION:
                 raise BundleFormatError(
                     "bundle of another format version", expected=FORMAT_VERSION, got=version
                 )
-            bundle = msgspec.msgpack.decode(body, type=cls)
+            bundle = decode_msgpack(body, cls)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BundleFormatError("bundle does not decode", got=str(error)) from error
         if bundle.encode() != data:

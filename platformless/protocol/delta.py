@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from ..decoding import decode_json
 from . import canonical, signatures
 from .digests import Address, DeltaDigest, ProofHash, Salt, keccak256, tagged_sha256
 from .engine_record import EngineRecord, EngineRecordFields
@@ -196,9 +197,9 @@ def decode(data: bytes) -> SignedDelta | SealedDelta:
     """
     try:
         # Typed from the first byte: unknown fields are passed over, not built.
-        if msgspec.json.decode(data, type=_KindField).encrypted:
-            return _sealed(msgspec.json.decode(data, type=_SealedFields))
-        return _signed(msgspec.json.decode(data, type=_DeltaFields))
+        if decode_json(data, _KindField).encrypted:
+            return _sealed(decode_json(data, _SealedFields))
+        return _signed(decode_json(data, _DeltaFields))
     except (msgspec.MsgspecError, ProtocolError, ValueError, RecursionError) as error:
         raise DeltaFormatError("not a delta", got=str(error)) from error
 

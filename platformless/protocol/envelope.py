@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from ..decoding import decode_json
 from . import signatures
 from .digests import Address
 from .errors import EnvelopeBroken, ProtocolError
@@ -121,7 +122,7 @@ def open_init(init: EncryptedInit, host_key: HostKey) -> SessionInit:
         signed_by = signatures.signer(
             signing_digest(init.ephemeral_key, host, encrypted), init.signature
         )
-        fields = msgspec.json.decode(plaintext, type=_InitFields)
+        fields = decode_json(plaintext, _InitFields)
         return SessionInit(
             job_id=_whole(fields.jobId),
             session_key=_session_key(fields.sessionKey),

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from ..decoding import decode_json
 from .engine_record import EngineRecord, EngineRecordFields
 from .errors import ProtocolError, RecordFormatError
 from .header import SessionHeader
@@ -40,7 +41,7 @@ class ExportedTranscript:
                 "transcript too large", expected=f"at most {MAX_TRANSCRIPT_BYTES} bytes"
             )
         try:
-            fields = msgspec.json.decode(data, type=_Document)
+            fields = decode_json(data, _Document)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RecordFormatError("not a transcript", got=str(error)) from error
         if fields.header is None:

@@ -14,6 +14,7 @@ import msgspec
 from coincurve import PublicKey
 from msgspec import Meta, Struct
 
+from ..decoding import decode_json, json_decoder
 from .envelope import (
     Encrypted,
     EncryptedInit,
@@ -224,7 +225,7 @@ Frame = (
     | LtxCancelFrame
 )
 
-_decoder = msgspec.json.Decoder(Frame)
+_decoder = json_decoder(Frame)
 
 
 def decode(data: str | bytes) -> Frame:
@@ -265,7 +266,7 @@ def decode_prompt(plaintext: bytes, outer: EncryptedMessageFrame) -> PromptReque
     if not text.lstrip().startswith("{"):
         return _with_defaults(PromptRequest(prompt=text), outer)
     try:
-        return _with_defaults(msgspec.json.decode(plaintext, type=PromptRequest), outer)
+        return _with_defaults(decode_json(plaintext, PromptRequest), outer)
     except (msgspec.DecodeError, RecursionError) as error:
         raise FrameRefused(
             "INVALID_MESSAGE", "the prompt cannot be used", got=str(error)[:_TOLD_CHARACTERS]

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from ..decoding import decode_json
 from . import canonical, signatures
 from .digests import Address, ProofHash
 from .errors import IndexConflict, IndexFormatError, ProtocolError
@@ -141,7 +142,7 @@ def decode(data: bytes) -> SignedIndex:
         IndexFormatError: when the bytes are not such an index.
     """
     try:
-        fields = msgspec.json.decode(data, type=_IndexFields)
+        fields = decode_json(data, _IndexFields)
         index = CheckpointIndex(int(fields.sessionId), Address.from_hex(fields.hostAddress))
         for item in fields.checkpoints:
             index = index.with_entry(_entry(item))

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from ..decoding import decode_json
 from . import canonical, signatures
 from .digests import Address, ModelId
 from .errors import NodeRecordRefused, ProtocolError
@@ -159,7 +160,7 @@ def decode(data: bytes) -> SignedNodeRecord:
     """
     _require_size(data)
     try:
-        fields = msgspec.json.decode(data, type=_Fields)
+        fields = decode_json(data, _Fields)
         record = SignedNodeRecord(
             NodeRecord(
                 chain_id=fields.chainId,

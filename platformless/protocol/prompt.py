@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Struct
 
+from ..decoding import decode_json
 from . import canonical
 from .errors import PromptFormatError
 
@@ -43,7 +44,7 @@ class Prompt:
         PromptFormatError: when the text is not what `text` writes.
         """
         try:
-            fields = msgspec.json.decode(text, type=_PromptFields)
+            fields = decode_json(text, _PromptFields)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise PromptFormatError("not the text of a prompt", got=str(error)) from error
         return cls(

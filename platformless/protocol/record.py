@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from ..decoding import decode_json
 from .acknowledgement import AcknowledgementSignature
 from .digests import Address, DeltaDigest, ModelId, Salt, Seed, TraceRoot, WeightsRoot
 from .errors import ProtocolError, RecordFormatError
@@ -133,7 +134,7 @@ class SessionRecord(Struct, frozen=True, forbid_unknown_fields=True):
             RecordFormatError: when the document is not a record; the message names the field.
         """
         try:
-            return msgspec.json.decode(data, type=cls)
+            return decode_json(data, cls)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RecordFormatError("not a session record", got=str(error)) from error
 

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from ..decoding import json_decoder
 from .envelope import Encrypted
 from .update import UpdateDocument
 
@@ -215,7 +216,7 @@ AnyReply = (
 )
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AnyReply)
+_decoder = json_decoder(AnyReply)
 
 
 def encode(reply: Reply) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from ..decoding import decode_json
 from .digests import StateDigest
 from .engine_record import EngineRecord, EngineRecordFields
 from .errors import ProtocolError, UpdateRefused
@@ -77,7 +78,7 @@ class TranscriptUpdate:
         UpdateRefused: when the bytes are not an update.
         """
         try:
-            return cls.read(msgspec.json.decode(data, type=UpdateDocument))
+            return cls.read(decode_json(data, UpdateDocument))
         except (msgspec.MsgspecError, RecursionError) as error:
             raise UpdateRefused("not a transcript update", got=str(error)) from error
 

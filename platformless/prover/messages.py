@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from ..decoding import decode_json
 from .errors import ProverCrashed
 
 
@@ -95,7 +96,7 @@ class Reply(Struct, frozen=True):
 def decode_reply(line: bytes) -> Reply:
     """Raises ProverCrashed when the line is not a reply."""
     try:
-        return msgspec.json.decode(line, type=Reply)
+        return decode_json(line, Reply)
     except msgspec.DecodeError as error:
         raise ProverCrashed(
             "stark-prover wrote a line that is not a reply", got=repr(line[:200])
@@ -106,9 +107,9 @@ def decode_progress(reply: Reply, line: bytes) -> Progress | None:
     """The progress in an event; None for an event that this version does not know."""
     try:
         if reply.event == "executed":
-            return Executed(msgspec.json.decode(line, type=Execution))
+            return Executed(decode_json(line, Execution))
         if reply.event == "segment":
-            return msgspec.json.decode(line, type=SegmentProven)
+            return decode_json(line, SegmentProven)
     except msgspec.DecodeError as error:
         raise ProverCrashed("stark-prover wrote an event that does not decode") from error
     return None

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..closing import AsyncClosing
+from ..decoding import decode_json
 from .errors import DeadlineExceeded, ProofCancelled, ProverCrashed, ProverRefused
 from .messages import (
     ABSENT,
@@ -174,7 +175,7 @@ class StarkProver(AsyncClosing):
                 raise _refusal(reply)
             if reply.result is not ABSENT:
                 try:
-                    return msgspec.json.decode(reply.result, type=result)
+                    return decode_json(reply.result, result)
                 except msgspec.DecodeError as error:
                     raise ProverCrashed(
                         "stark-prover gave a result that does not decode", got=str(error)

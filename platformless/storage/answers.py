@@ -12,6 +12,7 @@ from http import HTTPStatus
 import httpx
 import msgspec
 
+from ..decoding import decode_json
 from ..retrying import rest_asked
 from .cids import BlobId
 from .errors import (
@@ -92,7 +93,7 @@ def check_cid(answer: Answer, blob: BlobId, *, secret: str | None = None) -> Non
         WrongCid
     """
     try:
-        cid = msgspec.json.decode(answer.body, type=_Uploaded).cid
+        cid = decode_json(answer.body, _Uploaded).cid
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnusableReply(
             "the answer to an upload is not one",

@@ -29,7 +29,8 @@ from platformless.node.backup.making import BackupRequest, make_backup, named
 from platformless.node.backup.manifest import Manifest, is_safe
 from platformless.node.backup.restoring import RestoreRequest, restore
 from platformless.node.backup.rounds import keep_backing_up, tidy
-from platformless.node.settings import NodeSettings, load_settings
+from platformless.node.reading_settings import load_settings
+from platformless.node.settings import NodeSettings
 from platformless.prover.ledger.ledger import Ledger
 from platformless.prover.ledger.settings import LedgerSettings
 from platformless.prover.ledger.values import Binding

@@ -32,6 +32,7 @@ from tests.pipeline.test_killed import QUICK, machine_on_chain
 
 NEVER = 3600.0
 PASSPHRASE = "a passphrase of the test"  # noqa: S105
+PATIENT = {**QUICK, "settle_idle_seconds": 30}  # its user has time to come back
 LONG = "Tell me a very long story about the sea."
 
 
@@ -85,7 +86,7 @@ async def test_a_node_comes_back_from_a_backup_and_is_paid_once(tmp_path: Path) 
             folder.mkdir()
             new = Machine(
                 folder,
-                nodes.environment(**QUICK, data_folder=folder / "node"),
+                nodes.environment(**PATIENT, data_folder=folder / "node"),
                 nodes.world.dev_chain.rpc_url,
                 0.1,
             )
@@ -125,6 +126,7 @@ async def gone_on(client: Client, session_id: int) -> str:
         async with session:
             answer = await session.ask("Go on.", max_tokens=30)
             await answer.text()
+            await session.end()
     except ClientError as error:
         return str(error)
     return "went on"

@@ -20,7 +20,7 @@ from .bare import IMPATIENT, BareChain
 from .faulty import Fault, FaultyNode, for_method, reply, silence, text
 
 AT_ONCE = 20
-PATIENT = RpcSettings(request_seconds=1, patience_seconds=30, backoff=Backoff(0.05, 15))
+PATIENT = RpcSettings(request_seconds=10, patience_seconds=30, backoff=Backoff(0.05, 15))
 DOWN = "http://127.0.0.1:9"
 
 

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from platformless.chain.networks import BASE_SEPOLIA, network_from
 from platformless.node.errors import SettingsError
-from platformless.node.settings import NodeSettings, load_settings
+from platformless.node.reading_settings import load_settings
+from platformless.node.settings import NodeSettings
 
 from .files import DEPLOY, ROOT, compose
 

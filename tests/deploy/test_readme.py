@@ -46,9 +46,10 @@ def test_the_containers_command_has_the_images_ports_and_paths() -> None:
 
 def test_the_steps_of_systemd_put_what_the_units_need_where_they_need_it() -> None:
     steps = next(block for block in CODE if "systemctl daemon-reload" in block)
+    assert "ln -s /opt/fabstir/bin/fabstir-llm-node /usr/local/bin/" in steps
     for path in UNITS:
         said = unit(path)
-        assert said["ExecStart"][0].split()[0] in f"{steps}/usr/local/bin/fabstir-llm-node"
+        assert said["ExecStart"][0].split()[0] == "/usr/local/bin/fabstir-llm-node"
         assert (
             f"--system --home-dir /var/lib/fabstir --shell /usr/sbin/nologin {said['User'][0]}"
             in steps

@@ -24,10 +24,10 @@ class Transcript:
     _parts: list[str] = field(default_factory=list)
 
     def heading(self, text: str) -> None:
-        self._parts.append(f"\n## {text}\n")
+        self._parts.append(f"\n## {text}")
 
     def say(self, text: str) -> None:
-        self._parts.append(f"\n{text}\n")
+        self._parts.append(f"\n{text}")
 
     def command(self, line: str, output: str, status: int) -> None:
         lines = output.rstrip().splitlines()

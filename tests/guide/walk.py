@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,7 @@ from .operator import Operator, Transcript
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 60.0
-_MODELS = "/app/models"
+_RUNNING = "running; stop with Ctrl-C"
 
 
 def walk(folder: Path) -> Transcript:
@@ -42,7 +43,8 @@ def walk(folder: Path) -> Transcript:
     transcript = Transcript()
     with asyncio.run(start_dev_chain(DevChainSettings(port=0))) as chain:
         transcript.hidden[chain.rpc_url] = "http://127.0.0.1:8545"
-        transcript.hidden[str(folder)] = ""
+        transcript.hidden[str(folder)] = "/home/operator"
+        transcript.hidden[str(Path.home())] = "~"
         transcript.say(_INTRODUCTION)
         first = Host(chain, folder / "node1", transcript, "host")
         _install(first)
@@ -72,8 +74,9 @@ class Host:
         self.url = f"http://127.0.0.1:{self.port}"
         self.operator = Operator(folder, transcript)
         self.run = self.operator.run
-        transcript.hidden[f":{self.port}"] = ":8080" if name == "host" else ":8081"
-        transcript.hidden[f"API_PORT={self.port}"] = "API_PORT=8080"
+        shown = "8080" if name == "host" else "8081"
+        for before in (":", "API_PORT=", "port "):
+            transcript.hidden[f"{before}{self.port}"] = f"{before}{shown}"
 
     def env_text(self, key: str) -> str:
         """The guide's `.env`, with a dev chain's addresses, and times that fit a walk."""
@@ -140,7 +143,7 @@ class Host:
             try:
                 self.transcript.command(f"{' '.join(command)} > node.log 2>&1 &", "", 0)
                 _until(self._serves, process, log_path)
-                self.run("grep -c 'running; stop with Ctrl-C' node.log")
+                self.run(f"grep -c '{_RUNNING}' node.log")
                 yield
             finally:
                 process.terminate()
@@ -154,7 +157,7 @@ class Host:
             ready = httpx.get(f"{self.url}/ready", trust_env=False, timeout=2).status_code == 200
         except httpx.HTTPError:
             return False
-        return ready and "running" in (self.operator.folder / "node.log").read_text()
+        return ready and _RUNNING in (self.operator.folder / "node.log").read_text()
 
 
 def _install(host: Host) -> None:
@@ -257,9 +260,8 @@ def _session(host: Host) -> None:
         "over an encrypted WebSocket, and ended it."
     )
     host.run("fabstir-llm-node jobs watch --until-idle")
-    jobs = json.loads(host.run("fabstir-llm-node jobs --json", shown=()))["jobs"]
+    jobs = json.loads(host.run("fabstir-llm-node jobs --json"))["jobs"]
     assert {job["state"] for job in jobs} == {"confirmed"}
-    host.run("fabstir-llm-node jobs")
     host.run("fabstir-llm-node withdraw-earnings --dry-run")
     host.run("fabstir-llm-node withdraw-earnings")
 
@@ -310,8 +312,12 @@ def _change(host: Host) -> None:
 
 def _back_up(host: Host) -> None:
     host.transcript.heading("Backup & Recovery")
-    host.operator.write("backup.password", "correct horse battery staple\n", mode=0o600)
-    host.run("fabstir-llm-node backup make backups --password-file backup.password")
+    text = f"{secrets.token_hex(16)}\n"
+    host.operator.write("passphrase", text, mode=0o600, shown="<a passphrase>\n")
+    host.run("mkdir backups")
+    command = "fabstir-llm-node backup backups --with-key --passphrase-file passphrase"
+    told = host.run(f"{command} --json")
+    host.run(f"fabstir-llm-node backup verify {json.loads(told)['backup']['path']}")
 
 
 def _leave(host: Host) -> None:
@@ -321,9 +327,7 @@ def _leave(host: Host) -> None:
     host.run(f"fabstir-llm-node registration-status --chain {chain_id}", status=1)
 
 
-def _until(
-    condition: Callable[[], bool], process: subprocess.Popen[bytes], log_path: Path
-) -> None:
+def _until(condition: Callable[[], bool], process: subprocess.Popen[bytes], log_path: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not condition():
         told = log_path.read_text()[-4000:]
@@ -332,10 +336,12 @@ def _until(
         time.sleep(0.2)
 
 
-_INTRODUCTION = """# The deployment guide, walked
-
-What an operator types to run a host, and what is answered, on a dev chain that has Base Sepolia's number. Written by
-`python -m tests.guide.walk docs/guide-transcript.md`; `tests/guide/test_guide.py` walks the same and checks each answer."""
+_INTRODUCTION = (
+    "# The deployment guide, walked\n\n"
+    "What an operator types to run a host, and what is answered, on a dev chain that has Base "
+    "Sepolia's number. Written by `python -m tests.guide.walk docs/guide-transcript.md`;\n"
+    "`tests/guide/test_guide.py` walks the same and checks each answer."
+)
 
 
 def main() -> None:

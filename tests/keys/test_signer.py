@@ -23,7 +23,7 @@ from platformless.node.keys.errors import (
 from platformless.node.keys.remote import RemoteKey
 from platformless.node.keys.signer import SignerRequest, listener
 from platformless.node.keys.sources import open_key
-from platformless.node.settings import load_settings
+from platformless.node.reading_settings import load_settings
 from platformless.protocol.errors import ValueOutOfRange
 from platformless.protocol.host_key import LocalKey
 from platformless.protocol.secrecy import PublicKeyBytes

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from platformless.chain.accounts import Account
-from platformless.node import settings as settings_module
+from platformless.node import reading_settings
 from platformless.node.errors import LooseSecretFile, MissingSetting, WrongSetting
 from platformless.node.keys import files
 from platformless.node.keys.errors import KeyFileLoose, KeystoreLocked, KeyUnusable
 from platformless.node.keys.sources import open_key, open_local_key
-from platformless.node.settings import KEY_SOURCES, load_settings
+from platformless.node.reading_settings import load_settings
+from platformless.node.settings import KEY_SOURCES
 from platformless.protocol.host_key import HostKey, LocalKey
 
 KEY = "0x" + "07" * 32
@@ -83,7 +84,7 @@ def test_what_systemd_hands_over_is_read_as_it_is(
 def test_a_containers_secret_is_found_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings_module, "_MOUNTED", (str(tmp_path),))
+    monkeypatch.setattr(reading_settings, "_MOUNTED", (str(tmp_path),))
     monkeypatch.setattr(files, "MOUNTED", tmp_path)
     with pytest.raises(MissingSetting):
         load_settings({}, None)

@@ -180,7 +180,7 @@ async def test_the_number_of_series_does_not_grow_with_sessions_and_addresses(
     node: Observed,
 ) -> None:
     few = set(await scraped(node.url))
-    for number in range(50):
+    for number in range(20):
         session_id = await node.nodes.world.open_session()
         key = (number + 1).to_bytes(32)
         async with node.nodes.wire(node.node, session_id, key) as wire:

@@ -7,8 +7,8 @@ import asyncio
 import multiprocessing
 from multiprocessing.connection import Connection
 
+from platformless.node.reading_settings import load_settings
 from platformless.node.running import Node
-from platformless.node.settings import load_settings
 
 from .world import QUICK
 

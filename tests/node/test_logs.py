@@ -27,8 +27,8 @@ from platformless.node.logs import (
     log_as_told,
     set_up_logging,
 )
+from platformless.node.reading_settings import load_settings
 from platformless.node.redaction import HIDDEN, SECRETS, CleanStream, Secrets
-from platformless.node.settings import load_settings
 from platformless.node.supervisor.lines import as_json, as_text
 
 KEY = bytes(range(100, 132))

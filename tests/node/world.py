@@ -11,9 +11,10 @@ from pathlib import Path
 from platformless.chain.devchain.accounts import dev_account
 from platformless.client import Client, ClientSession, ClientSettings
 from platformless.node.backing import chain_tag, ledger_settings
+from platformless.node.reading_settings import load_settings
 from platformless.node.running import Node
 from platformless.node.sessions.rules import SessionRules
-from platformless.node.settings import NodeSettings, load_settings
+from platformless.node.settings import NodeSettings
 from platformless.protocol.secrecy import PublicKeyBytes
 from platformless.prover.ledger.settings import LedgerSettings
 from tests.chain.world import AT_ONCE, World

@@ -17,7 +17,7 @@ from platformless.chain.sending.settings import SenderSettings
 from platformless.node.backing import chain_tag
 from platformless.node.operating import earnings
 from platformless.node.operating.earnings import WithdrawalRequest
-from platformless.node.settings import load_settings
+from platformless.node.reading_settings import load_settings
 from platformless.protocol.digests import Address
 from tests.chain.world import AT_ONCE, NATIVE_PRICE, World
 from tests.ledger_jobs.builder import Store

@@ -26,6 +26,7 @@ from platformless.protocol.errors import NodeRecordRefused
 from platformless.protocol.host_key import LocalKey
 from tests.chain.conftest import dev_chain as dev_chain
 from tests.chain.world import World
+from tests.node.world import NodeWorld
 
 from .parts import ROOT, environment, participant, peers, read_object, until
 from .records import OTHER_MODEL, leave_record, record_of
@@ -52,7 +53,9 @@ async def test_a_node_signs_what_the_chain_says_of_its_host(world: World, tmp_pa
     assert record_path(tmp_path).read_bytes() == signed.encode()
     record = signed.record
     assert record.models == (world.model_id,)  # the other one is not the host's on chain
-    assert (record.host, record.api_url) == (key.address, "http://127.0.0.1:8080")
+    host = await world.nodes.host(key.address)
+    assert host is not None
+    assert (record.host, record.api_url) == (key.address, host.api_url)
     assert record.peer_id == kept_identity(tmp_path).peer_id
     assert record.expires_at == now + LIFETIME_SECONDS
     wanted = Wanted(world.network.chain_id, world.network.marketplace, world.model_id)
@@ -82,12 +85,32 @@ async def test_a_record_is_there_while_its_node_runs(world: World, tmp_path: Pat
     assert not record_path(tmp_path).exists()
 
 
+async def test_a_real_node_leaves_its_record_when_the_dht_is_wanted(
+    world: World, tmp_path: Path
+) -> None:
+    nodes = NodeWorld(world, tmp_path)
+    for wanted in (False, True):
+        folder = tmp_path / str(wanted)
+        async with nodes.node(engine_threads=1, data_folder=folder, p2p_enabled=wanted):
+            async with asyncio.timeout(60):
+                while wanted and not record_path(folder).exists():
+                    await asyncio.sleep(0.02)
+            assert record_path(folder).exists() is wanted
+            if wanted:
+                record = node_record.decode(record_path(folder).read_bytes()).record
+                assert record.models == (world.model_id,)
+                assert record.peer_id == kept_identity(folder).peer_id
+        assert not record_path(folder).exists()
+
+
 async def test_the_chain_must_know_host_url_and_model(world: World) -> None:
     peer, key = "1" * 46, _key(world, "host")
-    model, url = world.model_id, "http://127.0.0.1:8080"
+    host = await world.nodes.host(key.address)
+    assert host is not None
+    model, url = world.model_id, host.api_url
     true = record_of(peer, key, api_url=url, models=(model,))
     await require_registered(world.chain, true, model)
-    moved = record_of(peer, key, api_url="http://127.0.0.1:9999", models=(model,))
+    moved = record_of(peer, key, api_url=url + "/elsewhere", models=(model,))
     with pytest.raises(NotOnChain, match="another URL"):
         await require_registered(world.chain, moved, model)
     with pytest.raises(NotOnChain, match="not registered for this model"):

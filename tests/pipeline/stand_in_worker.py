@@ -11,7 +11,7 @@ import os
 
 from platformless.console import stop_requested
 from platformless.node.logs import set_up_logging
-from platformless.node.settings import load_worker_settings
+from platformless.node.reading_settings import load_worker_settings
 from platformless.node.workers.command import READY
 from platformless.node.workers.proofs import ProofWorker
 from platformless.prover.pipeline.provers import Provers

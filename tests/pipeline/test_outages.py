@@ -85,7 +85,7 @@ async def test_a_chain_that_is_down_for_a_while_is_waited_for(
         await relay.shut()
         await line.record(session_id)
         waiting = await line.until_problem(checkpoint_job(session_id, 1), "CHN-101")
-        assert waiting.state is JobState.PUBLISHED
+        assert waiting.state is JobState.PROVEN  # the chain is asked before anything is published
         await relay.open()
         await require_goes_on(line, session_id, 2)
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from platformless.console import guarded
-from platformless.node.s5 import PortalRequest, run_portal
+from platformless.node.s5.portal import PortalRequest, run_portal
 
 
 class PortalProcess:

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from platformless.console import BadInput, Output
-from platformless.node.s5 import PortalRequest, check_portal, run_portal, show_cid
+from platformless.node.s5.portal import PortalRequest, check_portal, run_portal, show_cid
 from platformless.storage.cids import BlobId
 from platformless.storage.portal.contents import Contents
 from platformless.storage.portal.settings import PortalSettings
@@ -43,7 +43,7 @@ async def test_a_portal_runs_until_it_is_told_to_stop(
 def test_a_person_sees_the_address(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from platformless.console import Output\n"
-        "from platformless.node.s5 import *\n"
+        "from platformless.node.s5.portal import *\n"
         "run_portal(Output('x', 'y', False), PortalRequest(Path(sys.argv[1]), host='0.0.0.0'))"
     )
     command = subprocess.Popen(

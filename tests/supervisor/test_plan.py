@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from platformless.node.errors import PortInUse
-from platformless.node.settings import load_settings
+from platformless.node.reading_settings import load_settings
 from platformless.node.supervisor.plan import Plan, Surroundings, plan, prover_environment
 from platformless.node.supervisor.run import free_port, require_free, without_credentials
 from platformless.node.supervisor.service import Service

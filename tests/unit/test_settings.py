@@ -15,7 +15,8 @@ from platformless.node.errors import (
     WrongSetting,
 )
 from platformless.node.keys.sources import open_key
-from platformless.node.settings import RENAMED, NodeSettings, load_settings
+from platformless.node.reading_settings import RENAMED, load_settings
+from platformless.node.settings import NodeSettings
 from platformless.protocol.digests import Address
 from platformless.protocol.host_key import LocalKey
 

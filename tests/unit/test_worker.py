@@ -8,7 +8,7 @@ import pytest
 
 from platformless.node.backing import broker_url, portals_of
 from platformless.node.errors import MissingSetting, QueuesRefused
-from platformless.node.settings import load_settings, load_worker_settings
+from platformless.node.reading_settings import load_settings, load_worker_settings
 from platformless.node.workers.command import queues_of
 from platformless.node.workers.common import pipeline_rules
 from platformless.prover.ledger.job_states import JobQueue

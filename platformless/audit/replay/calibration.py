@@ -23,6 +23,7 @@ from importlib.resources import files
 
 import msgspec
 
+from ...decoding import decode_json
 from ...protocol.transcript import Sampler
 
 RULE_OF_THREE = 3.0
@@ -127,4 +128,4 @@ def bound_of_mean(
 def released_calibration() -> Calibration:
     """The one of this release."""
     data = files(__package__).joinpath("calibration.json").read_bytes()
-    return msgspec.json.decode(data, type=Calibration)
+    return decode_json(data, Calibration)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
+from ...decoding import convert
 from ...protocol.assurance import Assurance
 from ...protocol.digests import ImageId
 from ...protocol.errors import ProtocolError
@@ -167,7 +168,7 @@ class AuditPolicy:
             PolicyUnreadable: for anything but a policy; unknown keys too.
         """
         try:
-            fields = msgspec.convert(tomllib.loads(text), type=_PolicyFields)
+            fields = convert(tomllib.loads(text), _PolicyFields)
             images: dict[str, ImageId] = {
                 name: ImageId.from_hex(digits) for name, digits in fields.images.items()
             }

@@ -21,6 +21,7 @@ from ...chain.errors import ChainError
 from ...chain.events import SessionEvents
 from ...chain.marketplace import Marketplace
 from ...chain.session import SessionStatus
+from ...decoding import decode_json
 from ...errors import PlatformlessError
 from ...protocol.digests import Address
 from ...retrying import Backoff
@@ -73,7 +74,7 @@ class Watched:
         WatchStateBroken: when the bytes are not what `encode` writes.
         """
         try:
-            fields = msgspec.json.decode(data, type=_Document)
+            fields = decode_json(data, _Document)
             return cls(fields.next_block, tuple(int(one) for one in fields.waiting))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise WatchStateBroken("not the state of a watch", got=str(error)) from error

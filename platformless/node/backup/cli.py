@@ -9,10 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from ...console import AsJson, Output, guarded
+from ..options import PROGRAM, EnvFile
 
-_PROGRAM = "fabstir-llm-node"
-
-EnvFile = Annotated[Path, typer.Option("--env-file", help="Settings besides the environment's.")]
 PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", help="Of the ledger's key; else BACKUP_PASSPHRASE."),
@@ -68,7 +66,7 @@ def make(
         request = BackupRequest(with_blobs, with_key, passphrase)
         show_backup(output, env_file, out, request, rounds_of(every, keep, out))
 
-    guarded(_PROGRAM, "backup", as_json, run)
+    guarded(PROGRAM, "backup", as_json, run)
 
 
 @backup.command("verify")
@@ -82,7 +80,7 @@ def verify(
 
         show_verification(output, archive)
 
-    guarded(_PROGRAM, "backup verify", as_json, run)
+    guarded(PROGRAM, "backup verify", as_json, run)
 
 
 def restore(
@@ -112,4 +110,4 @@ def restore(
             offline=offline,
         )
 
-    guarded(_PROGRAM, "restore", as_json, run)
+    guarded(PROGRAM, "restore", as_json, run)

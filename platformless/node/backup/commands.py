@@ -13,7 +13,7 @@ from ...prover.ledger.settings import ledger_key
 from ..keys.files import read_secret
 from ..keys.sources import open_key
 from ..logs import set_up_logging
-from ..settings import load_settings
+from ..reading_settings import load_settings
 from .against_chain import require_rest
 from .archive import opened, verify
 from .errors import PassphraseNeeded

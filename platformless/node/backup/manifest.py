@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
+from ...decoding import decode_json
 from ...protocol.digests import tagged_sha256
 from .errors import BackupDamaged, BackupTooNew
 
@@ -58,7 +59,7 @@ class Manifest(Struct, frozen=True):
         BackupTooNew: when its format is another.
         """
         try:
-            told = msgspec.json.decode(data, type=cls)
+            told = decode_json(data, cls)
         except msgspec.MsgspecError as error:
             raise _damaged(str(error)) from None
         if told.format != FORMAT:

@@ -28,7 +28,7 @@ from ...prover.ledger.job_values import settlement_job
 from ...prover.ledger.ledger import Ledger
 from ..backing import chain_tag, ledger_settings
 from ..dev_chain import env_text
-from ..settings import load_settings
+from ..reading_settings import load_settings
 from ..supervisor.run import free_port
 from .display import DemoDisplay
 from .errors import DemoFailed

@@ -1,30 +1,28 @@
-"""The command `doctor`: prints a report and ends with its status."""
+"""The command `doctor`."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from ...console import Output
-from .examining import examine
-from .shared import Options
-
-FORMAT = "doctor"
-"""Names the JSON, `doctor/1`."""
+from ...console import AsJson, Output, guarded
+from ..options import EnvFile
 
 
-def show_examination(output: Output, env_file: Path, write: bool) -> None:
-    """Raises:
-    typer.Exit: with 1 when something must be corrected.
-    """
-    report = asyncio.run(examine(dict(os.environ), Options(env_file, write)))
-    if output.as_json:
-        output.json(report.outcome, **report.to_json())
-    else:
-        for line in report.lines():
-            output.line(line)
-    if report.exit_status:
-        raise typer.Exit(report.exit_status)
+def doctor(
+    write: Annotated[
+        bool, typer.Option("--write", help="Also store a small blob at every portal.")
+    ] = False,
+    env_file: EnvFile = Path(".env"),
+    as_json: AsJson = False,
+) -> None:
+    """Check everything that a node needs; change nothing. Exit status 1: something is wrong."""
+
+    def run(output: Output) -> None:
+        from .command import show_examination
+
+        show_examination(output, env_file, write)
+
+    guarded("doctor", "doctor", as_json, run)

@@ -152,7 +152,7 @@ def _findings(state: LedgerState) -> list[Finding]:
     if state.damage:
         return [error("ledger", f"the file is damaged: {state.damage}", _BACKUP)]
     if not state.is_current:
-        says = "its tables are of an older version"
+        says = "its tables are of an older version, or not made yet"
         return [warning("ledger", says, "nothing: the node brings them up to date when it starts")]
     whole = "whole" if state.is_checked else "not looked through"
     findings = [ok("ledger", f"its tables are up to date, {whole}")]

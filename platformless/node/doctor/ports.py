@@ -9,6 +9,7 @@ from typing import Literal
 import httpx
 import msgspec
 
+from ...decoding import decode_json
 from ..errors import PortInUse
 from ..supervisor.run import require_free
 from .finding import Finding, error, ok, skipped, warning
@@ -94,7 +95,7 @@ async def own_health(host: str, port: int) -> NodeHealth | None:
     try:
         async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
             reply = await client.get(url)
-        return msgspec.json.decode(reply.content, type=NodeHealth)
+        return decode_json(reply.content, NodeHealth)
     except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError):
         return None
 

@@ -15,7 +15,8 @@ from dotenv import dotenv_values
 from ...chain.networks import Network
 from ...errors import PlatformlessError
 from ..errors import LooseSecretFile, MissingSetting
-from ..settings import KEY_SOURCES, KEY_VARIABLES, NodeSettings, load_settings
+from ..reading_settings import load_settings
+from ..settings import KEY_SOURCES, KEY_VARIABLES, NodeSettings
 from .finding import Finding, error, ok
 
 CONTRACTS = (

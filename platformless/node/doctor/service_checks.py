@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from ...decoding import decode_json
 from ...errors import PlatformlessError
 from ...prover.broker import valkey
 from ...storage.client import ClientSettings, PortalClient
@@ -61,7 +62,7 @@ async def _about(url: str, token: str | None) -> str:
     finally:
         await wire.close()
     try:
-        told = msgspec.json.decode(answer.body, type=_Version) if answer.ok else _Version()
+        told = decode_json(answer.body, _Version) if answer.ok else _Version()
     except msgspec.MsgspecError:
         return ""
     named = " ".join(filter(None, (told.node, told.version)))

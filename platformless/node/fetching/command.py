@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from ...console import Output, plain
-from ..settings import load_worker_settings
+from ..reading_settings import load_worker_settings
 from .download import FetchSettings, Progress
 from .model import FetchReport, FetchRequest, fetch, registered_model
 

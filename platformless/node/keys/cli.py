@@ -8,10 +8,8 @@ from typing import Annotated
 import typer
 
 from ...console import AsJson, BadInput, Output, guarded
+from ..options import PROGRAM, EnvFile
 
-_PROGRAM = "fabstir-llm-node"
-
-EnvFile = Annotated[Path, typer.Option("--env-file", help="Settings besides the environment's.")]
 Out = Annotated[Path, typer.Option("--out", help="The keystore, a new file.")]
 PasswordFile = Annotated[
     Path | None,
@@ -30,7 +28,7 @@ def address(env_file: EnvFile = Path(".env"), as_json: AsJson = False) -> None:
 
         show_address(output, env_file)
 
-    guarded(_PROGRAM, "key address", as_json, run)
+    guarded(PROGRAM, "key address", as_json, run)
 
 
 @key.command("import")
@@ -49,7 +47,7 @@ def import_key(
 
         commands.import_key(output, key_file, out, password_file)
 
-    guarded(_PROGRAM, "key import", as_json, run)
+    guarded(PROGRAM, "key import", as_json, run)
 
 
 @key.command("export-keystore")
@@ -66,7 +64,7 @@ def export_keystore(
 
         commands.export_keystore(output, env_file, out, password_file)
 
-    guarded(_PROGRAM, "key export-keystore", as_json, run)
+    guarded(PROGRAM, "key export-keystore", as_json, run)
 
 
 def signer(
@@ -97,4 +95,4 @@ def signer(
         caps = FeeCaps(round(fee_cap_gwei * GWEI), round(cost_cap_eth * ETHER))
         run_signer(output, env_file, SignerRequest(socket, host, port, caps))
 
-    guarded(_PROGRAM, "signer", as_json, run)
+    guarded(PROGRAM, "signer", as_json, run)

@@ -12,7 +12,7 @@ from ...console import BadInput, Output
 from ...protocol.digests import Address
 from ...protocol.host_key import HostKey, LocalKey
 from ...protocol.secrecy import PublicKeyBytes
-from ..settings import load_settings
+from ..reading_settings import load_settings
 from .files import read_secret
 from .keystore import write_keystore
 from .sources import key_of, open_key, open_local_key

@@ -12,6 +12,7 @@ import msgspec
 from coincurve import PublicKey
 from msgspec import Struct
 
+from ...decoding import decode_json
 from ...protocol.digests import Address
 from ...protocol.errors import ProtocolError
 from ...protocol.host_key import challenge_digest
@@ -179,14 +180,14 @@ def _asked(
     if reply.status_code != httpx.codes.OK:
         raise _refused(reply)
     try:
-        return msgspec.json.decode(reply.content, type=kind)
+        return decode_json(reply.content, kind)
     except msgspec.MsgspecError:
         raise SignerUntrue(f"the answer to {path} is no signer's", expected="its JSON") from None
 
 
 def _refused(reply: httpx.Response) -> SignerRefused:
     try:
-        told = msgspec.json.decode(reply.content, type=RefusalReply).error
+        told = decode_json(reply.content, RefusalReply).error
     except msgspec.MsgspecError:
         return SignerRefused("the signer refuses", got=f"status {reply.status_code}")
     said = f"the signer refuses: {told.code} {told.message}"

@@ -23,7 +23,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...chain.networks import Network
-from ...console import Output, facts, stop_requested
+from ...console import Output, stop_requested
+from ...decoding import decode_json
 from ...errors import PlatformlessError
 from ...protocol.errors import ProtocolError
 from ...protocol.host_key import LocalKey
@@ -31,7 +32,7 @@ from ...protocol.secrecy import PublicKeyBytes
 from ...web_server import WebServer
 from ..errors import MissingSetting, PortInUse
 from ..logs import set_up_logging
-from ..settings import load_settings
+from ..reading_settings import load_settings
 from .errors import SignerNotPrivate, TokenWrong
 from .policy import FeeCaps, SigningPolicy
 from .sources import open_local_key
@@ -104,7 +105,7 @@ class Signer:
     ) -> Response:
         try:
             self._require_token(request)
-            return _json(answer(msgspec.json.decode(await _body(request), type=kind)))
+            return _json(answer(decode_json(await _body(request), kind)))
         except PlatformlessError as error:
             log.warning("%s refused: %s", request.url.path, error)
             return _refused(error)
@@ -182,14 +183,7 @@ async def _serve(
             path = request.socket_path
             url = f"unix://{path.absolute()}" if path else f"http://{request.host}:{server.port}"
             rows = {"url": url, "host": str(key.address), "chain": str(network.chain_id)}
-            if output.as_json:
-                output.json("running", signer=rows)
-            else:
-                table = facts()
-                for name, value in rows.items():
-                    table.add_row(name, value)
-                output.console.print(table)
-                output.line("[green]running[/]; stop with Ctrl-C")
+            output.running("signer", rows)
             await stopping.wait()
     finally:
         if request.socket_path is not None:

@@ -7,7 +7,7 @@
 | `HOST_KEYSTORE` and its password | in this keystore |
 | `HOST_SIGNER_URL` | in the signer there, and stays there |
 
-`settings.py` sees to it that exactly one is set.
+`reading_settings` sees to it that exactly one is set.
 """
 
 from __future__ import annotations

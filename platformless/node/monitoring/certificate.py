@@ -14,8 +14,7 @@ from cryptography import x509
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from ...closing import AsyncClosing
-from .tasks import ended
+from ...closing import AsyncClosing, ended
 
 log = logging.getLogger(__name__)
 CHECK_SECONDS = 3600.0

@@ -24,11 +24,10 @@ from ...chain.money import NATIVE, Amount
 from ...chain.networks import Network
 from ...chain.node_registry import NodeRegistry
 from ...chain.rpc import RpcSettings
-from ...closing import AsyncClosing
+from ...closing import AsyncClosing, ended
 from ...protocol.digests import Address
 from ...retrying import Backoff
 from .credits import CreditsSeen
-from .tasks import ended
 
 log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")

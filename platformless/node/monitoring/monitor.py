@@ -16,6 +16,7 @@ from typing import Self
 from prometheus_client.metrics_core import Metric
 
 from ...chain.networks import Network
+from ...closing import ended
 from ...protocol.digests import Address
 from .autoscaling import Signals
 from .certificate import CertificateWatch, certificate_families
@@ -27,7 +28,6 @@ from .load import Load, LoadHistory, load_families
 from .pipeline import Pipeline, PipelineNumbers, pipeline_families
 from .sampled import Sampled
 from .system import open_system, system_families
-from .tasks import ended
 
 log = logging.getLogger(__name__)
 SAMPLE_SECONDS = 5.0

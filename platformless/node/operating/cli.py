@@ -9,10 +9,7 @@ from typing import Annotated
 import typer
 
 from ...console import AsJson, Output, guarded
-
-_PROGRAM = "fabstir-llm-node"
-
-EnvFile = Annotated[Path, typer.Option("--env-file", help="Settings besides the environment's.")]
+from ..options import PROGRAM, EnvFile
 
 
 class StateName(enum.Enum):
@@ -60,7 +57,7 @@ def list_jobs(
         states = [JobState(name.value) for name in state or ()]
         show_jobs(output, env_file, states, limit)
 
-    guarded(_PROGRAM, "jobs", as_json, run)
+    guarded(PROGRAM, "jobs", as_json, run)
 
 
 @jobs.command("show")
@@ -76,7 +73,7 @@ def show(
 
         show_job(output, env_file, job_id)
 
-    guarded(_PROGRAM, "jobs show", as_json, run)
+    guarded(PROGRAM, "jobs show", as_json, run)
 
 
 @jobs.command("retry")
@@ -93,7 +90,7 @@ def retry(
 
         retry(output, env_file, job_ids or [], all_failed)
 
-    guarded(_PROGRAM, "jobs retry", as_json, run)
+    guarded(PROGRAM, "jobs retry", as_json, run)
 
 
 @jobs.command("watch")
@@ -110,7 +107,7 @@ def watch(
 
         watch_jobs(output, env_file, until_idle)
 
-    guarded(_PROGRAM, "jobs watch", False, run)
+    guarded(PROGRAM, "jobs watch", False, run)
 
 
 def withdraw_earnings(
@@ -128,4 +125,4 @@ def withdraw_earnings(
 
         show_withdrawal(output, env_file, WithdrawalRequest(token.value, dry_run))
 
-    guarded(_PROGRAM, "withdraw-earnings", as_json, run)
+    guarded(PROGRAM, "withdraw-earnings", as_json, run)

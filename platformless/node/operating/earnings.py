@@ -19,7 +19,8 @@ from ...chain.sending.settings import SenderSettings
 from ...console import Output
 from ...protocol.digests import Address
 from ..keys.sources import open_key
-from ..settings import NodeSettings, load_settings
+from ..reading_settings import load_settings
+from ..settings import NodeSettings
 
 CONFIRM_SECONDS = 600.0
 SENDING = SenderSettings()

@@ -20,7 +20,8 @@ from ...prover.ledger.job_tables import jobs
 from ...prover.ledger.ledger import Ledger
 from ...prover.ledger.tables import sessions
 from ..backing import chain_tag, ledger_settings
-from ..settings import NodeSettings, load_settings
+from ..reading_settings import load_settings
+from ..settings import NodeSettings
 from .errors import ChainUnclear, NoLedgerHere
 
 _PATIENCE = RpcSettings(request_seconds=2.0, patience_seconds=2.0)

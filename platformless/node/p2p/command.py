@@ -20,7 +20,8 @@ from ...protocol.digests import ModelId
 from ...protocol.errors import ProtocolError
 from ...protocol.node_record import SignedNodeRecord
 from ..logs import set_up_logging
-from ..settings import P2PSettings, load_p2p_settings
+from ..reading_settings import load_p2p_settings
+from ..settings import P2PSettings
 from ..supervisor.run import require_free
 from .addresses import PeerAddress, parsed_list
 from .checking import Wanted, believed, require_registered

@@ -20,7 +20,8 @@ from ...chain.networks import BASE_SEPOLIA, Network
 from ...console import Output, plain
 from ...errors import PlatformlessError
 from ...protocol.secrecy import PublicKeyBytes
-from ..settings import NodeSettings, load_settings
+from ..reading_settings import load_settings
+from ..settings import NodeSettings
 from .api_url import read_api_url
 from .as_json import change_json
 from .as_text import plan_lines, sent_lines, status_lines

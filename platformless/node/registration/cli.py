@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from ...console import AsJson, Output, guarded
-
-_PROGRAM = "fabstir-llm-node"
+from ..options import PROGRAM, EnvFile
 
 ChainId = Annotated[int | None, typer.Option("--chain", help="Id of the chain, such as 84532.")]
 AllChains = Annotated[bool, typer.Option("--all-chains", help="Every chain that is known.")]
@@ -45,7 +44,6 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be sent and what it costs; send nothing.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Send without asking.")]
-EnvFile = Annotated[Path, typer.Option("--env-file", help="Settings besides the environment's.")]
 
 
 def register_node(
@@ -82,7 +80,7 @@ def register_node(
         )
         _end(register_node(output, options, asked))
 
-    guarded(_PROGRAM, "register-node", as_json, run)
+    guarded(PROGRAM, "register-node", as_json, run)
 
 
 def registration_status(
@@ -101,7 +99,7 @@ def registration_status(
 
         _end(show_status(output, StatusOptions(chain, all_chains, address, env_file)))
 
-    guarded(_PROGRAM, "registration-status", as_json, run)
+    guarded(PROGRAM, "registration-status", as_json, run)
 
 
 def update_registration(
@@ -142,7 +140,7 @@ def update_registration(
         )
         _end(update_registration(output, options, asked))
 
-    guarded(_PROGRAM, "update-registration", as_json, run)
+    guarded(PROGRAM, "update-registration", as_json, run)
 
 
 def unregister_node(
@@ -160,7 +158,7 @@ def unregister_node(
 
         _end(unregister_node(output, ChangeOptions(chain, all_chains, dry_run, yes, env_file)))
 
-    guarded(_PROGRAM, "unregister-node", as_json, run)
+    guarded(PROGRAM, "unregister-node", as_json, run)
 
 
 def _end(status: int) -> None:

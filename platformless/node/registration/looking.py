@@ -12,7 +12,7 @@ from ...console import Output, plain
 from ...errors import PlatformlessError
 from ...protocol.digests import Address
 from ...protocol.errors import ProtocolError
-from ..settings import load_settings, load_worker_settings
+from ..reading_settings import load_settings, load_worker_settings
 from .as_json import status_json
 from .as_text import status_lines
 from .chains import chosen

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 
+from ...decoding import decode_json
 from ...protocol.words import U64_MAX, U256_MAX
 from .errors import BadBody, BadParameter, BodyStalled, BodyTooLarge
 
@@ -45,7 +46,7 @@ async def read_body(request: Request, kind: type[_Body], limit: int) -> _Body:
             "the body did not come in time", expected=f"all of it within {BODY_SECONDS:g} s"
         ) from None
     try:
-        return msgspec.json.decode(bytes(data), type=kind)
+        return decode_json(bytes(data), kind)
     except msgspec.ValidationError as error:
         raise BadBody("the body has not the fields of this call", got=str(error)) from None
     except (msgspec.MsgspecError, ValueError, RecursionError):

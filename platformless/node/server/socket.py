@@ -9,9 +9,7 @@ client floods it, is blocked meanwhile, or has nothing to say (`life`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -43,6 +41,7 @@ from ..sessions.holders import key_holder, token_holder
 from ..sessions.live import LiveSession
 from ..sessions.sessions import Sessions
 from .life import Life
+from .outgoing import POLICY, Outgoing
 from .refusals import refusal
 from .streams import ClearStream, EncryptedStream, Stream, other_action
 
@@ -50,13 +49,8 @@ log = logging.getLogger(__name__)
 
 MOST_SOCKETS = 1000
 IDLE_SECONDS = 600.0
-_MOST_QUEUED = 64
-"""Short replies that wait for a client before its frames are no longer read."""
-_MOST_UNREAD = 1024
-"""Short replies, news of proofs among them, after which a client is taken to read nothing."""
 _TOLERATED = Limit(per_second=0.5, burst=20)
 """Messages that may be refused for their rate before a connection is closed."""
-_POLICY = 1008
 _TRY_AGAIN_LATER = 1013
 _GREETING = "WebSocket connected successfully"
 
@@ -129,18 +123,12 @@ class Connection:
         self._client = client
         self._tolerated = Bucket(_TOLERATED)
         self._life = Life(idle_seconds, self._is_at_work)
+        self._outgoing = Outgoing(socket, self._life.goes_on)
         self._session: LiveSession | None = None
         self._holder = ""
         self._token: str | None = None
         """Of the session, when it is in the clear."""
         self._answers: dict[asyncio.Task[None], LiveSession] = {}
-        self._sending = asyncio.Lock()
-        self._queue: deque[Reply] = deque()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._queue_task: asyncio.Task[None] | None = None
-        self._closing: asyncio.Task[None] | None = None
-        self._gone = False
         self._handlers: dict[type[ClientFrame], Callable[[Any], Awaitable[None]]] = {
             frames.EncryptedInitFrame: self._begin,
             frames.SessionInitFrame: self._begin_clear,
@@ -162,8 +150,8 @@ class Connection:
         watching = asyncio.create_task(self._watch())
         try:
             self.reply(greeting)
-            while not self._gone:
-                await self._room.wait()
+            while not self._outgoing.is_over:
+                await self._outgoing.room()
                 message = await self._socket.receive()
                 if message["type"] == "websocket.disconnect":
                     return
@@ -179,66 +167,14 @@ class Connection:
         """Closes the connection when it has no life."""
         end = await self._life.end()
         self._guard.counted.refused.labels("idle").inc()
-        await self._close(end.code, end.reason)
+        await self._outgoing.close(end.code, end.reason)
 
     def _is_at_work(self) -> bool:
         return bool(self._answers)
 
-    async def _close(self, code: int, reason: str) -> None:
-        """The client is told why, behind what it was sent before; then nothing more."""
-        async with self._sending:
-            if self._gone:
-                return
-            self._gone = True
-            with contextlib.suppress(WebSocketDisconnect, OSError, RuntimeError):
-                await self._socket.close(code, reason)
-
     def reply(self, reply: Reply) -> None:
         """Queues a short reply; also for frames that nobody asked for."""
-        if self._gone:
-            return
-        if len(self._queue) >= _MOST_UNREAD:
-            self._queue.clear()
-            self._close_soon(_POLICY, "too many replies are unread")
-            return
-        self._queue.append(reply)
-        if len(self._queue) >= _MOST_QUEUED:
-            self._room.clear()
-        if self._queue_task is None:
-            self._queue_task = asyncio.create_task(self._send_queue())
-
-    async def send(self, reply: Reply) -> None:
-        """Returns when the frame is on its way.
-
-        Raises:
-            ClientGone
-        """
-        async with self._sending:
-            await self._send(reply)
-
-    async def _send(self, reply: Reply) -> None:
-        if self._gone:
-            raise ClientGone("the connection is closed")
-        try:
-            await self._socket.send_text(replies.encode(reply))
-            if not isinstance(reply, replies.Pong):
-                self._life.goes_on()
-        except (WebSocketDisconnect, OSError, RuntimeError) as error:
-            self._gone = True
-            raise ClientGone("the connection broke", got=error) from error
-
-    async def _send_queue(self) -> None:
-        try:
-            async with self._sending:
-                while self._queue:
-                    await self._send(self._queue.popleft())
-                    if len(self._queue) < _MOST_QUEUED // 2:
-                        self._room.set()
-        except ClientGone:
-            self._queue.clear()
-        finally:
-            self._room.set()
-            self._queue_task = None
+        self._outgoing.reply(reply)
 
     async def _take(self, data: str | bytes) -> None:
         """One frame. Whatever is wrong with it, the connection goes on."""
@@ -256,18 +192,13 @@ class Connection:
             return
         except AddressBlocked as error:
             self.reply(refusal(error))
-            self._close_soon(_POLICY, error.message)
+            self._outgoing.close_soon(POLICY, error.message)
         except Exception as error:
             reply_to = None if frame is None else frame.id
             session_id = None if self._session is None else self._session.id
             self.reply(refusal(error, session_id=session_id, reply_to=reply_to))
             if isinstance(error, RateLimited) and frame is None and self._tolerated.take():
-                self._close_soon(_POLICY, error.message)
-
-    def _close_soon(self, code: int, reason: str) -> None:
-        """Closes from a task of its own, so that the reader does not wait for the client."""
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close(code, reason))
+                self._outgoing.close_soon(POLICY, error.message)
 
     async def _begin(self, frame: frames.EncryptedInitFrame) -> None:
         if frame.payload is None:
@@ -320,7 +251,7 @@ class Connection:
         plaintext = open_client_message(encrypted, key)
         self._sessions.admission.keys.take_nonce(session.id, encrypted.nonce)
         request = frames.decode_prompt(plaintext, frame)
-        stream = EncryptedStream(self.send, session.id, frame.id, key)
+        stream = EncryptedStream(self._outgoing.send, session.id, frame.id, key)
         if request.action is not None:
             self.reply(other_action(stream, request.action))
             return
@@ -344,7 +275,7 @@ class Connection:
             raise OutOfOrder("this session is encrypted", expected="encrypted_message")
         if request.action is not None:
             raise NotServedHere("this node answers prompts only", got=request.action[:40])
-        await self._answer(session, request, ClearStream(self.send, session.id, frame.id))
+        await self._answer(session, request, ClearStream(self._outgoing.send, session.id, frame.id))
 
     async def _answer(self, session: LiveSession, request: PromptRequest, stream: Stream) -> None:
         if request.images:
@@ -430,10 +361,7 @@ class Connection:
 
     async def _leave(self) -> None:
         """The client is gone: its answer ends, and what it was sent counts."""
-        self._gone = True
-        self._queue.clear()
-        if self._closing is not None:
-            self._closing.cancel()
+        self._outgoing.end()
         for session in self._answers.values():
             session.cancel()
         if self._answers:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
+
+from ..settings import NodeSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +31,15 @@ class SessionRules:
     live_sessions: int = 2000
     """Sessions in memory, those included that a client left a moment ago; clients of further ones
     are not let in."""
+
+    @classmethod
+    def of(cls, settings: NodeSettings) -> Self:
+        """As the settings say."""
+        return cls(
+            key_seconds=settings.session_key_ttl_seconds,
+            require_wallet=settings.require_wallet_challenge,
+            allow_clear=settings.allow_plaintext,
+            grace_seconds=settings.disconnect_grace_seconds,
+            settle_seconds=settings.settle_idle_seconds,
+            live_sessions=2 * settings.max_connections,
+        )

@@ -27,7 +27,8 @@ from ..settings import KEY_VARIABLES, NodeSettings
 from ..workers.command import READY
 from .service import LineBeginning, Probe, Service
 
-_SECRETS = KEY_VARIABLES | {"LEDGER_KEY", "S5_PORTAL_TOKEN"}
+_NOT_PROVERS = KEY_VARIABLES | {"BACKUP_PASSPHRASE"}
+_SECRETS = _NOT_PROVERS | {"LEDGER_KEY", "S5_PORTAL_TOKEN"}
 _PROVING_QUEUES = "live,audit,aggregate"
 _SETTLEMENT_QUEUE = "settlement"
 _WORKER_READY = LineBeginning(READY)
@@ -110,7 +111,7 @@ def prover_environment(
     variable counts as unset.
     """
     told = {name: value for name, value in environment.items() if value.strip()}
-    return _without({**in_file, **told}, KEY_VARIABLES)
+    return _without({**in_file, **told}, _NOT_PROVERS)
 
 
 def _broker(folder: Path, environment: Mapping[str, str]) -> Service:

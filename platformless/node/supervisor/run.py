@@ -14,14 +14,15 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from ...chain.networks import Network
-from ...console import Output, facts, stop_requested
+from ...console import RUNNING, Output, facts, stop_requested
 from ...locks import FileLock
 from ...protocol.digests import Address
 from ...prover.broker import valkey
 from ..errors import PortInUse
 from ..keys.sources import open_key
 from ..logs import end_logged, set_up_logging
-from ..settings import NodeSettings, load_settings
+from ..reading_settings import load_settings
+from ..settings import NodeSettings
 from .errors import AlreadySupervised
 from .lines import as_json, as_text
 from .plan import Plan, Surroundings, plan
@@ -113,7 +114,7 @@ async def _run(
         for name, value in (rows | {"services": running}).items():
             table.add_row(name, value)
         output.console.print(table)
-        output.line("[green]running[/]; stop with Ctrl-C")
+        output.line(RUNNING)
 
     passed_on = as_json if settings.log_format == "json" else as_text
 

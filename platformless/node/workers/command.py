@@ -11,7 +11,7 @@ from ...console import Output, stop_requested
 from ...prover.ledger.job_states import PROOF_QUEUES, JobQueue
 from ..errors import QueuesRefused
 from ..logs import end_logged, set_up_logging
-from ..settings import load_settings, load_worker_settings
+from ..reading_settings import load_settings, load_worker_settings
 
 log = logging.getLogger(__name__)
 READY = "worker ready"

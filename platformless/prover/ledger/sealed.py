@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from ...decoding import decode_msgpack
 from ...protocol.errors import SealBroken
 from ...protocol.secrecy import NONCE_BYTES, decrypt, encrypt
 from .errors import LedgerDamaged, LedgerSealBroken
@@ -59,7 +60,7 @@ class Sealer:
                 f"the {where} cannot be opened", expected="the ledger's key and an unaltered row"
             ) from error
         try:
-            return msgspec.msgpack.decode(plaintext, type=kind)
+            return decode_msgpack(plaintext, kind)
         except msgspec.MsgspecError as error:
             raise LedgerDamaged(f"the {where} cannot be read", got=str(error)) from error
 

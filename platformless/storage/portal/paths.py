@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from ...decoding import decode_json
 from ..cids import BlobHash, BlobId
 from ..errors import CidError
 from .errors import BadPath, PathNotFound
@@ -103,7 +104,7 @@ def checked(path: str) -> str:
 def _decode(data: bytes) -> tuple[str, BlobId] | None:
     """None for a record that was damaged."""
     try:
-        record = msgspec.json.decode(data, type=_Record)
+        record = decode_json(data, _Record)
         return record.path, BlobId.parse(record.cid)
     except (msgspec.DecodeError, UnicodeDecodeError, CidError):
         return None

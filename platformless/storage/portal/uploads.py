@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from ...decoding import decode_json
 from ..cids import BlobHash, BlobId
 from .blobs import BlobStore, hash_of_file
 from .errors import (
@@ -176,7 +177,7 @@ class Uploads:
                 data = self._announcement(name).read_bytes()
             except FileNotFoundError:
                 raise UploadNotFound("no such upload", got=name) from None
-        return msgspec.json.decode(data, type=Announcement)
+        return decode_json(data, Announcement)
 
     def finish(self, upload: Upload) -> BlobId:
         """See `Upload.finish`."""

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ....decoding import decode_json
 from ..contents import Contents
 from ..errors import BadEntry, BadRequest
 from ..registry import RegistryEntry
@@ -59,7 +60,7 @@ class RegistryEndpoints:
     async def set(self, request: Request) -> Response:
         body = await small_body(request, _LONGEST_BODY, self._stall_seconds)
         try:
-            fields = msgspec.json.decode(body, type=_EntryJson)
+            fields = decode_json(body, _EntryJson)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadEntry(
                 "not an entry",

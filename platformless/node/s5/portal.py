@@ -10,14 +10,14 @@ from pathlib import Path
 
 import typer
 
-from ..console import BadInput, Output, stop_requested
-from ..storage.cids import BlobId
-from ..storage.errors import CidError
-from ..storage.portal.blobs import hash_of_file
-from ..storage.portal.contents import CheckReport, Contents
-from ..storage.portal.settings import PortalSettings
-from .logs import log_as_told
-from .redaction import SECRETS
+from ...console import RUNNING, BadInput, Output, stop_requested
+from ...storage.cids import BlobId
+from ...storage.errors import CidError
+from ...storage.portal.blobs import hash_of_file
+from ...storage.portal.contents import CheckReport, Contents
+from ...storage.portal.settings import PortalSettings
+from ..logs import log_as_told
+from ..redaction import SECRETS
 
 _DAMAGED_STATUS = 1
 
@@ -59,7 +59,7 @@ def run_portal(output: Output, request: PortalRequest) -> None:
 
 async def _run(output: Output, request: PortalRequest) -> None:
     # Here, not above: names and the check need no server.
-    from ..storage.portal.running import EmbeddedPortal
+    from ...storage.portal.running import EmbeddedPortal
 
     stopping = stop_requested()
     async with EmbeddedPortal(request.settings(), host=request.host, port=request.port) as portal:
@@ -83,7 +83,7 @@ async def _run(output: Output, request: PortalRequest) -> None:
             output.line(f"{'used':<16}{used:,} bytes, {quota}")
             if request.token is None and not _is_loopback(request.host):
                 output.line("[yellow]anyone who reaches this address may write: no token[/]")
-            output.line("[green]running[/]; stop with Ctrl-C")
+            output.line(RUNNING)
         await stopping.wait()
 
 

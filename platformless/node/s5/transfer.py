@@ -7,10 +7,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..console import BadInput, Output
-from ..storage.cids import BlobId
-from ..storage.client import ClientSettings, PortalClient
-from ..storage.portals import Portals, PortalsSettings, Replication
+from ...console import BadInput, Output
+from ...storage.cids import BlobId
+from ...storage.client import ClientSettings, PortalClient
+from ...storage.portals import Portals, PortalsSettings, Replication
 
 TOKEN_VARIABLE = "S5_PORTAL_TOKEN"  # noqa: S105
 
