@@ -5,7 +5,7 @@ CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platf
 export PLATFORMLESS_CACHE := $(CACHE)
 export UV_CACHE_DIR ?= $(CACHE)/uv
 
-.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop services p2p guest guest-update bench bench-sender bench-storage bench-node bench-pipeline bench-audit bench-replay bench-cost bench-soak vectors lock
+.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop services p2p guest guest-update bench bench-sender bench-storage bench-node bench-pipeline bench-audit bench-replay bench-cost bench-soak bench-cells vectors lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -19,7 +19,7 @@ demo-proof: setup prover ## prove a recorded session of 1,000 tokens, verify the
 test: setup prover check contracts interop services ## run every test
 	@tools/contracts.sh check
 	@tools/contracts.sh test
-	cd guest && CARGO_TARGET_DIR=$(CACHE)/target-tools cargo test --locked --quiet -p session-claim
+	cd guest && CARGO_TARGET_DIR=$(CACHE)/target-tools cargo test --locked --quiet -p session-claim -p arithmetic -p sample-claim
 	$(PYTHON) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: setup p2p ## formatting, lint, types, import direction
@@ -88,8 +88,16 @@ bench-cost: setup contracts ## what a million proven tokens cost, from the figur
 bench-soak: setup contracts ## an hour of a node's life in three minutes: memory and descriptors stay flat
 	$(PYTHON) -m benchmarks.soak
 
+bench-cells: setup prover ## check every cell of a captured run, cheat, trace, and count the guest's cycles (20 minutes)
+	$(PYTHON) -m benchmarks.arithmetic_cells
+	$(PYTHON) -m benchmarks.cheats
+	$(PYTHON) -m benchmarks.trace
+	$(PYTHON) -m benchmarks.sample
+
 vectors: setup ## write the vectors that Python and Rust share
 	$(PYTHON) -m tests.vectors.make
+	$(PYTHON) -m tests.vectors.make_trace
+	$(PYTHON) -m tests.vectors.make_arithmetic
 
 lock: setup ## write requirements.lock from pyproject.toml
 	$(CACHE)/tools/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \

@@ -8,6 +8,7 @@
     ├── audit.errors.Rejection           VER-…   a proof or a claim is not accepted
     ├── audit.errors.VerifierError       VRF-…   the check itself could not run
     ├── audit.errors.RecoveryProblem     RCV-…   a conversation cannot be had, or not trusted
+    ├── audit.cells.errors.CellProblem   CEL-…   a cell is not what its inputs give
     ├── prover.errors.ProverError        PRV-…   a proof could not be made
     ├── prover.ledger.errors.LedgerError LED-…   the ledger cannot be used, or does not add up
     ├── prover.broker.errors.BrokerError BRK-…   the broker cannot be used

@@ -84,10 +84,11 @@ say "building the guests"
 session=$(build_guest session "$WORK/session.bin")
 weak=$(build_guest session "$WORK/session-weak.bin" --features weak)
 aggregate=$(build_guest aggregate "$WORK/aggregate.bin")
+sample=$(build_guest sample "$WORK/sample.bin")
 say "building the verifier"
 build_verifier
 
-printf '{\n  "aggregate": "%s",\n  "session": "%s"\n}\n' "$aggregate" "$session" >"$WORK/image-ids.json"
+printf '{\n  "aggregate": "%s",\n  "sample": "%s",\n  "session": "%s"\n}\n' "$aggregate" "$sample" "$session" >"$WORK/image-ids.json"
 sha256sum <"$WORK/verifier.wasm" | cut -d' ' -f1 >"$WORK/verifier.wasm.sha256"
 
 differs=0
@@ -107,8 +108,9 @@ mkdir -p "$ROOT/guest/elf"
 settle image-ids.json "$RELEASE"
 settle session.bin "$ROOT/guest/elf"
 settle aggregate.bin "$ROOT/guest/elf"
+settle sample.bin "$ROOT/guest/elf"
 settle session-weak.bin "$ROOT/tests/data"
 settle verifier.wasm "$RELEASE"
 settle verifier.wasm.sha256 "$RELEASE"
-say "session $session, aggregate $aggregate, test guest session-weak $weak"
+say "session $session, aggregate $aggregate, sample $sample, test guest session-weak $weak"
 [ $differs = 0 ] || fail "what was built is not what is committed (make guest-update writes it)"

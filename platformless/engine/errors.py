@@ -18,10 +18,11 @@ EngineError                     ENG-000
 ├── EngineStopped               ENG-300
 │   ├── EngineClosed            ENG-301   the engine was closed
 │   └── DecodingFailed          ENG-302   llama.cpp failed in the middle of a generation
-└── ReplayRefused               ENG-400   a transcript that this model cannot replay
-    ├── ContextTooLong          ENG-401   it has more context than the model
-    ├── ForeignTokens           ENG-402   it has tokens that the model has not
-    └── NothingBefore           ENG-403   an answer to nothing, or nothing was answered
+├── ReplayRefused               ENG-400   a transcript that this model cannot replay
+│   ├── ContextTooLong          ENG-401   it has more context than the model
+│   ├── ForeignTokens           ENG-402   it has tokens that the model has not
+│   └── NothingBefore           ENG-403   an answer to nothing, or nothing was answered
+└── trace.errors                ENG-500…  a trace that cannot be made, or not repeated
 """
 
 from __future__ import annotations

@@ -16,7 +16,10 @@ ProtocolError
 ├── FrameRefused         PRO-013   a WebSocket frame that cannot be read; has the wire's code
 ├── PromptFormatError    PRO-014   the text of a prompt entry that cannot be read
 ├── UpdateRefused        PRO-015   what a host says of the transcript cannot be true
-└── NodeRecordRefused    PRO-016   a node record that is none, not its host's, or not of now
+├── NodeRecordRefused    PRO-016   a node record that is none, not its host's, or not of now
+├── trace.errors         TRC-…     a trace's shape, order, opening or challenge
+├── arithmetic.errors    ARI-…     what the reference arithmetic does not compute
+└── sample.errors        SMP-…     a plan, facts or witness of a sample proof
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ pub struct Image {
 pub const IMAGES: &[Image] = &[
     Image { name: "session", program: include_bytes!("../../elf/session.bin") },
     Image { name: "aggregate", program: include_bytes!("../../elf/aggregate.bin") },
+    Image { name: "sample", program: include_bytes!("../../elf/sample.bin") },
 ];
 
 /// Digest of a packed guest, the name by which its proofs are trusted.

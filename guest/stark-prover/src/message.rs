@@ -33,7 +33,7 @@ pub enum Op {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
-    /// Name of a built-in guest (`session`, `aggregate`).
+    /// Name of a built-in guest (`session`, `aggregate`, `sample`).
     pub image: String,
     /// A packed program to run instead of the built-in one; its receipts verify only for
     /// whoever trusts its image id.

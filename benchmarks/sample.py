@@ -1,0 +1,202 @@
+"""Benchmark of sampled cells: `python -m benchmarks.sample`.
+
+A transcript of the packaged model is traced; cells of each kind alone, and of all kinds mixed, are
+opened, and the guest `sample` is executed on them, without proving. Cycles are exact and the same
+on every machine. Writes tables (Markdown) and the raw figures (JSON) to `benchmarks/results/`.
+
+    --tokens N   of the transcript
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from platformless.engine.model import Model
+from platformless.engine.settings import EngineSettings
+from platformless.engine.trace.supported import traceable_settings
+from platformless.engine.trace.tracing import open_cells, trace
+from platformless.engine.weights_opening import WeightsTree
+from platformless.protocol.digests import Address, ModelId, Salt, Seed
+from platformless.protocol.header import SessionHeader
+from platformless.protocol.sample.detection import detection
+from platformless.protocol.sample.plan import COVERED_KINDS, OPERATION_OF, SamplePlan
+from platformless.protocol.sample.witness import Context, Sampling, sample_witness
+from platformless.protocol.terms import SessionTerms
+from platformless.protocol.trace.cells import Span
+from platformless.protocol.trace.challenge import Beacon
+from platformless.protocol.transcript import Entry, Kind, State
+from platformless.prover.binary import find_prover
+from platformless.prover.messages import Execution
+from platformless.prover.process import StarkProver
+from platformless.prover.sample import sampling_of
+
+RESULTS = Path(__file__).parent / "results"
+PROGRAM = Path(__file__).parents[1] / "guest" / "elf" / "sample.bin"
+TEXT = "The old harbour has two lighthouses, and neither of them agrees with the chart of 1911. "
+MEMORY_BYTES = 11 << 30
+"""Holds a segment of 2^20 cycles."""
+ALONE = (1, 17)
+"""Cells of a kind: the difference is what a cell costs besides what a run costs."""
+MIXED = (4, 8, 12, 16, 21, 32, 42, 64)
+FRACTIONS = (0.01, 1 / 30, 0.1, 0.3)
+
+
+@dataclass(frozen=True)
+class KindFigures:
+    kind: str
+    operation: str
+    cycles: int
+    """Of a cell, on average over the draws; paging included."""
+    witness_bytes: int
+
+
+@dataclass(frozen=True)
+class MixedFigures:
+    cells: int
+    user_cycles: int
+    paging_cycles: int
+    segment_po2: tuple[int, ...]
+    witness_bytes: int
+
+
+def committed(model: Model, tree: WeightsTree, length: int) -> Sampling:
+    """A traced transcript; its plan is replaced."""
+    tokens = model.vocabulary.tokenize(TEXT * (length // 8))[:length]
+    terms = SessionTerms(
+        1,
+        Address(b"\1" * 20),
+        1,
+        Address(b"\2" * 20),
+        Address(b"\3" * 20),
+        ModelId(b"\4" * 32),
+        tree.root,
+        1000,
+    )
+    header = SessionHeader(terms, Seed.zero(), Salt(b"\5" * 32))
+    asked = length // 5
+    entries = (
+        Entry(Kind.PROMPT, tokens[:asked], "asked"),
+        Entry(Kind.COMPLETION, tokens[asked:], "answered"),
+    )
+    context = Context(header, State.initial(header), entries)
+    settings = traceable_settings(threads=1)
+    root = trace(model, tokens, settings).root
+    beacon = Beacon(sha256(b"benchmark").digest())
+    plan = SamplePlan.even(21, Span(0, length))
+    return sampling_of(model, context, root, settings, 1, beacon, plan)
+
+
+def witnesses(model: Model, tree: WeightsTree, all_of: Iterable[Sampling]) -> list[bytes]:
+    """All from one run of the model."""
+    samplings = tuple(all_of)
+    first = samplings[0]
+    runs = tuple(dict.fromkeys(run for one in samplings for run in one.runs()))
+    tokens, settings = first.context.tokens, first.settings
+    openings = open_cells(model, tokens, settings, runs, first.trace_root)
+    rows = tree.open(dict.fromkeys(row for one in samplings for row in one.weight_rows()))
+    return [sample_witness(one, openings, rows) for one in samplings]
+
+
+async def measure(base: Sampling, model: Model, tree: WeightsTree) -> dict[str, object]:
+    span = base.plan.covered
+    plans = [SamplePlan.of({kind: count}, span) for kind in COVERED_KINDS for count in ALONE]
+    plans += [SamplePlan.even(cells, span) for cells in MIXED]
+    samplings = [replace(base, plan=plan) for plan in plans]
+    given = witnesses(model, tree, samplings)
+    runs: list[Execution] = []
+    async with StarkProver(find_prover()) as prover:
+        for sampling, witness in zip(samplings, given, strict=True):
+            run = await prover.execute(
+                witness, program_path=PROGRAM, memory_bytes=MEMORY_BYTES, deadline_seconds=600
+            )
+            if run.journal != sampling.claim().encode().hex():
+                raise SystemExit("the guest published another claim")
+            runs.append(run)
+    kinds = []
+    few, many = ALONE
+    for number, kind in enumerate(COVERED_KINDS):
+        one, more = runs[2 * number : 2 * number + 2]
+        short, long = (len(w) for w in given[2 * number : 2 * number + 2])
+        cycles = more.user_cycles + more.paging_cycles - one.user_cycles - one.paging_cycles
+        kinds.append(
+            KindFigures(
+                kind.name,
+                OPERATION_OF[kind].name,
+                cycles // (many - few),
+                (long - short) // (many - few),
+            )
+        )
+    first = 2 * len(COVERED_KINDS)
+    mixed = [
+        MixedFigures(
+            cells, run.user_cycles, run.paging_cycles, tuple(run.segment_po2), len(witness)
+        )
+        for cells, run, witness in zip(MIXED, runs[first:], given[first:], strict=True)
+    ]
+    return {
+        "tokens": len(base.context.tokens),
+        "image_id": runs[0].image_id,
+        "kinds": [asdict(one) for one in kinds],
+        "mixed": [asdict(one) for one in mixed],
+    }
+
+
+def table(figures: dict[str, object]) -> str:
+    kinds: list[dict[str, object]] = figures["kinds"]  # type: ignore[assignment]
+    mixed: list[dict[str, object]] = figures["mixed"]  # type: ignore[assignment]
+    lines = [
+        f"{figures['tokens']} tokens, guest {str(figures['image_id'])[:16]}…",
+        "",
+        "| kind | operation | cycles a cell | witness, bytes a cell |",
+        "|---|---|---:|---:|",
+    ]
+    lines += [
+        f"| {one['kind']} | {str(one['operation']).lower()} | {one['cycles']:,} "
+        f"| {one['witness_bytes']:,} |"
+        for one in kinds
+    ]
+    lines += [
+        "",
+        "| mixed cells | user cycles | paging cycles | segments | witness, bytes |",
+        "|---:|---:|---:|---|---:|",
+    ]
+    for one in mixed:
+        segments = ", ".join(f"2^{po2}" for po2 in one["segment_po2"])  # type: ignore[attr-defined]
+        lines.append(
+            f"| {one['cells']} | {one['user_cycles']:,} | {one['paging_cycles']:,} | {segments} "
+            f"| {one['witness_bytes']:,} |"
+        )
+    lines += [
+        "",
+        "| draws of a kind | " + " | ".join(f"{f:.1%} deviate" for f in FRACTIONS) + " |",
+        "|---:|" + "---:|" * len(FRACTIONS),
+    ]
+    lines += [
+        f"| {k} | " + " | ".join(f"{detection(f, k):.1%}" for f in FRACTIONS) + " |"
+        for k in (1, 2, 4, 8, 16, 32, 64, 128)
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tokens", type=int, default=268)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    model = Model.load(EngineSettings(threads=1))
+    tree = WeightsTree(model.path, model.header)
+    figures = asyncio.run(measure(committed(model, tree, options.tokens), model, tree))
+    model.close()
+    (options.out / "sample.json").write_text(json.dumps(figures, indent=1) + "\n")
+    (options.out / "sample.md").write_text(table(figures) + "\n")
+    print(table(figures))
+
+
+if __name__ == "__main__":
+    main()
