@@ -20,7 +20,7 @@ test: setup prover check contracts interop services ## run every test
 	@tools/contracts.sh check
 	@tools/contracts.sh test
 	cd guest && CARGO_TARGET_DIR=$(CACHE)/target-tools cargo test --locked --quiet -p session-claim -p arithmetic -p sample-claim
-	$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup p2p ## formatting, lint, types, import direction
 	.venv/bin/ruff format --check .
