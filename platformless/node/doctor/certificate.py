@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from cryptography import x509
-
+from ..peer_certificate import peer_certificate
 from .finding import Finding, error, ok, skipped, warning
 from .shared import Subject
 
@@ -82,26 +79,15 @@ async def shown_at(host: str, port: int) -> Shown:
     """
     trusting = ssl.create_default_context()
     try:
-        data, refusal, code = await _certificate(host, port, trusting), "", 0
+        certificate = await peer_certificate(host, port, trusting, _SECONDS)
+        refusal, code = "", 0
     except ssl.SSLCertVerificationError as problem:
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-        data = await _certificate(host, port, trusting)
+        certificate = await peer_certificate(host, port, trusting, _SECONDS)
         refusal, code = problem.verify_message.rstrip("."), problem.verify_code
-    certificate = x509.load_der_x509_certificate(data)
     return Shown(
         certificate.subject.rfc4514_string() or "no subject",
         certificate.not_valid_after_utc,
         refusal,
         code == _EXPIRED,
     )
-
-
-async def _certificate(host: str, port: int, context: ssl.SSLContext) -> bytes:
-    async with asyncio.timeout(_SECONDS):
-        _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
-    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    writer.close()
-    with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(_SECONDS):
-            await writer.wait_closed()
-    return bytes(shown or b"")

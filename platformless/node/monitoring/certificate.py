@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cryptography import x509
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from ...closing import AsyncClosing, ended
+from ..peer_certificate import peer_certificate
 
 log = logging.getLogger(__name__)
 CHECK_SECONDS = 3600.0
@@ -47,13 +47,8 @@ async def expiry_of(public_url: str) -> Expiry:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    async with asyncio.timeout(_ANSWER_SECONDS):
-        _, writer = await asyncio.open_connection(host, parts.port or _TLS_PORT, ssl=context)
-    try:
-        data = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    finally:
-        writer.transport.abort()
-    expires = x509.load_der_x509_certificate(data).not_valid_after_utc
+    shown = await peer_certificate(host, parts.port or _TLS_PORT, context, _ANSWER_SECONDS)
+    expires = shown.not_valid_after_utc
     return Expiry(expires.timestamp(), time.time())
 
 
