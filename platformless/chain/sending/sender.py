@@ -61,6 +61,14 @@ class Confirmed:
     def fee(self) -> Amount:
         return Amount(self.gas_used * self.gas_price, NATIVE)
 
+    def to_json(self) -> dict[str, str | int]:
+        """As commands print it; the fee is decimal digits."""
+        return {
+            "hash": self.transaction_hash,
+            "block_number": self.block_number,
+            "fee_wei": str(self.fee.units),
+        }
+
 
 class TransactionSender(AsyncClosing):
     """Sends the transactions of one account. Use as an asynchronous context manager.

@@ -145,13 +145,7 @@ def report_json(report: WithdrawalReport) -> dict[str, Any]:
             }
             for of_token in report.earnings
         ],
-        "transaction": None
-        if confirmed is None
-        else {
-            "hash": confirmed.transaction_hash,
-            "block_number": confirmed.block_number,
-            "fee_wei": str(confirmed.fee.units),
-        },
+        "transaction": None if confirmed is None else confirmed.to_json(),
     }
 
 

@@ -92,13 +92,7 @@ def _step(step: Step, cost: Cost, sent: Sent | None) -> dict[str, Any]:
         "gas_measured": cost.is_measured,
         "expected_fee_wei": str(cost.expected.units),
         "most_fee_wei": str(cost.most.units),
-        "transaction": None
-        if confirmed is None
-        else {
-            "hash": confirmed.transaction_hash,
-            "block_number": confirmed.block_number,
-            "fee_wei": str(confirmed.fee.units),
-        },
+        "transaction": None if confirmed is None else confirmed.to_json(),
     }
 
 
