@@ -59,7 +59,7 @@ class SocketEndpoint:
     """`/v1/ws`.
 
     Args:
-        guard: Asked for every message; None: nobody is limited.
+        guard: Asked for every message; None: one with the default limits.
         idle_seconds: A connection on which nothing is said for so long is closed.
     """
 
