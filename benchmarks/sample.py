@@ -26,7 +26,8 @@ from platformless.protocol.digests import Address, ModelId, Salt, Seed
 from platformless.protocol.header import SessionHeader
 from platformless.protocol.sample.detection import detection
 from platformless.protocol.sample.plan import COVERED_KINDS, OPERATION_OF, SamplePlan
-from platformless.protocol.sample.witness import Context, Sampling, sample_witness
+from platformless.protocol.sample.context import Context
+from platformless.protocol.sample.witness import Sampling, sample_witness
 from platformless.protocol.terms import SessionTerms
 from platformless.protocol.trace.cells import Span
 from platformless.protocol.trace.challenge import Beacon

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..protocol.errors import PromptFormatError
-from ..protocol.prompt import Prompt
+from ..protocol.prompt import begins_context
 from ..protocol.transcript import Entry, Kind, Sampler
 from .errors import ContextTooLong, ForeignTokens, NothingBefore
 
@@ -58,7 +57,7 @@ def contexts_of(entries: Sequence[Entry]) -> tuple[ReplayContext, ...]:
         answers.clear()
 
     for number, entry in enumerate(entries):
-        if entry.kind is Kind.PROMPT and not _continues(entry):
+        if begins_context(entry):
             close()
         if entry.kind is Kind.COMPLETION and entry.tokens:
             if not tokens:
@@ -100,9 +99,3 @@ def require_replayable(
             got=largest,
         )
 
-
-def _continues(entry: Entry) -> bool:
-    try:
-        return Prompt.read(entry.text).continues
-    except PromptFormatError:
-        return True

@@ -11,6 +11,9 @@ class Assurance(StrEnum):
 
     ACCOUNTING = "accounting"
     """The guest recomputed the transcript's commitment and the token count."""
+    SAMPLED = "sampled"
+    """Besides, cells of the model's arithmetic, drawn by a block that came later, were opened and
+    recomputed in a guest."""
     REPLAYED = "replayed"
     """Besides, an auditor with the model file re-ran the transcript. Stands in reports alone: no
     bundle gives it."""
@@ -78,3 +81,52 @@ ACCOUNTING_COVERAGE = (
     ),
 )
 """Coverage of a `session` claim, level `accounting`."""
+
+SAMPLE_COVERAGE = (
+    Component(
+        "drawn cells",
+        Coverage.PROVEN,
+        "each follows from its inputs by the named arithmetic, with the weights of the root",
+    ),
+    Component(
+        "other cells",
+        Coverage.SAMPLED,
+        "of a kind of which a fraction f deviates, k draws meet one with 1 - (1 - f)^k",
+    ),
+    Component(
+        "tokens of the trace",
+        Coverage.PROVEN,
+        "they are those of the transcript's entries from the first entry to the state after",
+    ),
+    Component(
+        "choice of tokens",
+        Coverage.NOT_COVERED,
+        "that the answer's tokens follow from the logits is for a replay",
+    ),
+    Component(
+        "earlier contexts",
+        Coverage.NOT_COVERED,
+        "tokens before the first entry are in no cell; that a context began there is not shown",
+    ),
+    Component(
+        "model facts",
+        Coverage.NOT_COVERED,
+        "sizes and the tensors' places are carried; whoever has the file makes their digest anew",
+    ),
+    Component(
+        "beacon",
+        Coverage.NOT_COVERED,
+        "that it is the hash of its block, behind the submission, is for whoever has the chain",
+    ),
+    Component(
+        "trace root in the checkpoint",
+        Coverage.NOT_COVERED,
+        "that it was fixed before the beacon stands in the checkpoint's own claim",
+    ),
+    Component(
+        "privacy of the witness",
+        Coverage.NOT_COVERED,
+        "composite receipts are not promised to hide their private input",
+    ),
+)
+"""Coverage of a `sample` claim, level `sampled`, by itself: an audit checks what it can besides."""

@@ -23,6 +23,16 @@ from .transcript import Tokens
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedSample:
+    """Where the proof of a checkpoint's sampled cells is. The contract has no call for it."""
+
+    proof_hash: ProofHash
+    """SHA-256 of the bundle."""
+    cid: str
+    """Without `s5://`."""
+
+
+@dataclass(frozen=True, slots=True)
 class IndexEntry:
     """One checkpoint. CIDs are texts without `s5://`."""
 
@@ -35,6 +45,8 @@ class IndexEntry:
     tokens_after: Tokens
     timestamp_ms: int
     sealed: bool
+    sample: PublishedSample | None = None
+    """Published after the checkpoint, or never."""
 
     def to_json(self) -> dict[str, Any]:
         fields = {
@@ -47,11 +59,16 @@ class IndexEntry:
             "tokenRange": [self.tokens_before, self.tokens_after],
             "timestamp": self.timestamp_ms,
         }
-        return {**fields, "encrypted": True} if self.sealed else fields
+        if self.sealed:
+            fields["encrypted"] = True
+        if self.sample is not None:
+            fields["sampleProofHash"] = str(self.sample.proof_hash)
+            fields["sampleProofCid"] = fields["sampleProofCID"] = self.sample.cid
+        return fields
 
     def is_same_checkpoint(self, other: IndexEntry) -> bool:
         """Whether both name the same proof and delta, whenever they were published."""
-        return replace(self, timestamp_ms=other.timestamp_ms) == other
+        return replace(self, timestamp_ms=other.timestamp_ms, sample=other.sample) == other
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,31 @@ class CheckpointIndex:
             )
         self.require_next(entry.checkpoint, entry.tokens_before)
         return replace(self, entries=(*self.entries, entry))
+
+    def with_sample(self, checkpoint: int, sample: PublishedSample) -> CheckpointIndex:
+        """The index with the sample proof of a checkpoint; itself when it has that proof.
+
+        Raises:
+            IndexConflict: when there is no such checkpoint, or it has another sample proof.
+        """
+        if not 0 <= checkpoint < len(self.entries):
+            raise IndexConflict(
+                "a sample proof of a checkpoint that is not there",
+                expected=f"below {len(self.entries)}",
+                got=checkpoint,
+            )
+        known = self.entries[checkpoint]
+        if known.sample == sample:
+            return self
+        if known.sample is not None:
+            raise IndexConflict(
+                f"checkpoint {checkpoint} has another sample proof",
+                expected=known.sample.proof_hash,
+                got=sample.proof_hash,
+            )
+        entries = list(self.entries)
+        entries[checkpoint] = replace(known, sample=sample)
+        return replace(self, entries=tuple(entries))
 
     def require_next(self, checkpoint: int, tokens_before: Tokens) -> None:
         """Raises:
@@ -163,6 +205,8 @@ class _EntryFields(Struct, frozen=True):
     tokenRange: tuple[int, int]  # noqa: N815
     timestamp: int
     encrypted: bool = False
+    sampleProofHash: str = ""  # noqa: N815
+    sampleProofCid: str = ""  # noqa: N815
 
 
 class _IndexFields(Struct, frozen=True):
@@ -183,6 +227,11 @@ def _entry(fields: _EntryFields) -> IndexEntry:
         tokens_after=Tokens(fields.tokenRange[1]),
         timestamp_ms=fields.timestamp,
         sealed=fields.encrypted,
+        sample=PublishedSample(
+            ProofHash.from_hex(fields.sampleProofHash), fields.sampleProofCid
+        )
+        if fields.sampleProofHash or fields.sampleProofCid
+        else None,
     )
 
 

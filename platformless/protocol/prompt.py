@@ -14,6 +14,7 @@ from msgspec import Struct
 from ..decoding import decode_json
 from . import canonical
 from .errors import PromptFormatError
+from .transcript import Entry, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,17 @@ class Prompt:
         return cls(
             tuple(ChatMessage(one.role, one.content) for one in fields.messages), fields.continues
         )
+
+
+def begins_context(entry: Entry) -> bool:
+    """Whether the model saw nothing of what came before an entry: a prompt that does not continue.
+    Where the text of a prompt is not that of `Prompt` (records that no node made), it continues."""
+    if entry.kind is not Kind.PROMPT:
+        return False
+    try:
+        return not Prompt.read(entry.text).continues
+    except PromptFormatError:
+        return False
 
 
 class _MessageFields(Struct, frozen=True, forbid_unknown_fields=True):

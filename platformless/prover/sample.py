@@ -16,7 +16,8 @@ from ..protocol.arithmetic.operations import Reference
 from ..protocol.digests import ImageId, TraceRoot
 from ..protocol.sample.claim import CLAIM_KIND, SampleClaim
 from ..protocol.sample.plan import SamplePlan
-from ..protocol.sample.witness import Context, Sampling, sample_witness
+from ..protocol.sample.context import Context
+from ..protocol.sample.witness import Sampling, sample_witness
 from ..protocol.trace.challenge import Beacon
 from ..protocol.trace.settings import TraceSettings
 from .errors import WrongClaim

@@ -34,6 +34,7 @@ CLAIM = SampleClaim(
     tokens_after=Tokens(220),
     state_after=StateDigest(b"\x02" * 32),
     first_entry=4,
+    tokens_before=Tokens(77),
     layout=LAYOUT,
     trace_root=TraceRoot(b"\x03" * 32),
     settings=TraceSettingsDigest(b"\x04" * 32),

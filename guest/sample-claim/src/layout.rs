@@ -61,7 +61,8 @@ pub mod claim {
     pub const PRICE: usize = 9;
     pub const TOKENS_AFTER: usize = 10;
     pub const STATE_AFTER: usize = 11;
-    pub const FIRST_ENTRY: usize = 12;
+    /// Completion tokens and entries before the context: two `u64` at the end.
+    pub const BEFORE: usize = 12;
     /// The seven sizes of the model and the positions, eight big-endian `u32`.
     pub const SHAPE: usize = 13;
     pub const TRACE_ROOT: usize = 14;

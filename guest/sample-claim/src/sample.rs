@@ -98,7 +98,9 @@ pub fn sample<S: Sha, W: Pieces>(
 
     put_pair(journal, claim::KIND_AND_VERSION, claim::KIND, claim::VERSION);
     put_u64(journal, claim::TOKENS_AFTER, walked.tokens_after);
-    put_u64(journal, claim::FIRST_ENTRY, walked.first_entry.into());
+    put_u64(journal, claim::BEFORE, walked.first_entry.into());
+    journal[8 * claim::BEFORE + 4] = ((walked.tokens_before >> 32) as u32).swap_bytes();
+    journal[8 * claim::BEFORE + 5] = (walked.tokens_before as u32).swap_bytes();
     put_shape(journal, &facts, positions);
     put_name(journal, reference.name().as_bytes());
     put_u64(

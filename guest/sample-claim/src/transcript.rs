@@ -22,6 +22,8 @@ pub struct Walked {
     pub tokens_after: u64,
     pub state_after: Words32,
     pub first_entry: u32,
+    /// Completion tokens before the first entry.
+    pub tokens_before: u64,
     /// Tokens of the context, all its entries' after one another.
     pub positions: usize,
     pub weights_root: Words32,
@@ -68,7 +70,7 @@ pub fn walk<S: Sha, W: Pieces>(
     } else {
         sha.start(&mut state, &STATE_TAG, &run);
     }
-    let first_entry = run[ENTRIES];
+    let (first_entry, tokens_before) = (run[ENTRIES], tokens_of(&run));
 
     let mut positions = 0;
     for _ in 0..opening[prologue::ENTRY_COUNT] {
@@ -119,6 +121,7 @@ pub fn walk<S: Sha, W: Pieces>(
         tokens_after: tokens_of(&run),
         state_after: state,
         first_entry,
+        tokens_before,
         positions,
         weights_root,
     })

@@ -33,6 +33,7 @@ HEAD_WORDS = 23
 _KIND_AND_VERSION = (SAMPLE_KIND << 32) | VERSION
 _SHAPE = struct.Struct(">8I")
 _ROW = struct.Struct(">4IQ8x")
+_U64_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class SampleClaim:
     state_after: StateDigest
     first_entry: int
     """Number of the entry with which the model's context began. What came before is not covered."""
+    tokens_before: Tokens
+    """Completion tokens before that entry."""
     layout: TraceLayout
     """Sizes of the model, and positions: the tokens of the context."""
     trace_root: TraceRoot
@@ -94,6 +97,7 @@ class SampleClaim:
 
     def __post_init__(self) -> None:
         in_range("tokens after", self.tokens_after, U64_MAX)
+        in_range("tokens before", self.tokens_before, self.tokens_after)
         in_range("first entry", self.first_entry, U32_MAX)
         in_range("beacon's block", self.beacon_number, U64_MAX)
 
@@ -119,7 +123,7 @@ class SampleClaim:
                 self.terms.encode(),
                 number_word(self.tokens_after),
                 self.state_after.value,
-                number_word(self.first_entry),
+                number_word(self.tokens_before << _U64_BITS | self.first_entry),
                 _SHAPE.pack(
                     *(getattr(shape, name) for name in shape.__dataclass_fields__),
                     self.layout.positions,
@@ -172,7 +176,7 @@ class SampleClaim:
     @classmethod
     def _read(cls, words: list[bytes]) -> Self:
         *sizes, positions = _SHAPE.unpack(words[13])
-        covered = word_number(words[20])
+        covered, before = word_number(words[20]), word_number(words[12])
         rows = []
         for word in words[HEAD_WORDS:]:
             kind, draws, operation, tolerance, population = _ROW.unpack(word)
@@ -184,7 +188,8 @@ class SampleClaim:
             terms=SessionTerms.decode(words[2:10]),
             tokens_after=Tokens(word_number(words[10])),
             state_after=StateDigest(words[11]),
-            first_entry=word_number(words[12]),
+            first_entry=before & U64_MAX,
+            tokens_before=Tokens(before >> _U64_BITS),
             layout=TraceLayout(ModelShape(*sizes), positions),
             trace_root=TraceRoot(words[14]),
             settings=TraceSettingsDigest(words[15]),

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from ..arithmetic.operations import Reference
 from ..digests import TraceRoot
-from ..header import SessionHeader
 from ..trace.cells import Cell
 from ..trace.challenge import Beacon, challenge
 from ..trace.layout import TraceLayout, leaf_digest
@@ -23,9 +22,8 @@ from ..trace.merkle import root_of_run
 from ..trace.needs import needed_runs
 from ..trace.opening import Opening, Run
 from ..trace.settings import TraceSettings
-from ..transcript import Entry, State
-from ..window import Window
 from .claim import SampleClaim, sampled_cells
+from .context import Context
 from .errors import WitnessIncomplete
 from .facts import ModelFacts, WeightRow
 from .plan import SamplePlan
@@ -37,29 +35,6 @@ _CROWN_LEVEL, _CROWN = 5, 128
 """Level of the tree over the nodes whose digests the guest remembers, and how many of them."""
 _REFERENCES = {Reference.AVX2: 1, Reference.AVX512: 2}
 _LEAF_HEAD, _WEIGHT_HEAD = bytes(12), bytes(8)
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """The entries that the model saw in one context, from an empty memory on."""
-
-    header: SessionHeader
-    before: State
-    """The transcript before the first of them."""
-    entries: tuple[Entry, ...]
-
-    @property
-    def tokens(self) -> tuple[int, ...]:
-        return tuple(token for entry in self.entries for token in entry.tokens)
-
-    @property
-    def after(self) -> State:
-        return self.before.extend(self.header, self.entries)
-
-    def window(self, root: TraceRoot) -> Window:
-        """As a checkpoint of its own; its number only says whether anything came before."""
-        number = int(self.before.entries > 0)
-        return Window(self.header, number, self.before, self.entries, trace_root=root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +80,7 @@ class Sampling:
             tokens_after=after.tokens,
             state_after=after.digest,
             first_entry=self.context.before.entries,
+            tokens_before=self.context.before.tokens,
             layout=self.layout,
             trace_root=self.trace_root,
             settings=self.settings.digest,
