@@ -98,4 +98,3 @@ def require_replayable(
             expected=f"0 to {vocabulary_size - 1}",
             got=largest,
         )
-

@@ -83,7 +83,7 @@ def worker(
         typer.Option(
             "--queues", help="live, audit, aggregate: build proofs. settlement: submit and settle."
         ),
-    ] = "live,audit,aggregate",
+    ] = "live,aggregate",
     env_file: EnvFile = Path(".env"),
     as_json: AsJson = False,
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from ..chain.networks import BASE_SEPOLIA
+from ..protocol.sample.plan import COVERED_KINDS, MAX_CELLS
 from .log_levels import parse_levels
 
 KEY_SOURCES = ("HOST_PRIVATE_KEY", "HOST_PRIVATE_KEY_FILE", "HOST_KEYSTORE", "HOST_SIGNER_URL")
@@ -48,6 +49,19 @@ class WorkerSettings(BaseModel):
     prover_memory_gib: float = Field(default=8, gt=0)
     """Memory that proving may take."""
     receipt_kind: str = Field(default="composite", pattern="^(composite|succinct)$")
+    model_path: Path | None = None
+    """A GGUF file; the packaged test model when unset. A worker needs it where it traces."""
+    trace: str = Field(default="off", pattern="^(off|sampled|always)$")
+    """Whether claims commit to traces of what the model computes, and which of them get a proof of
+    sampled cells: one of TRACE_ONE_IN, or every one (docs/sample.md)."""
+    trace_one_in: int = Field(default=16, ge=1, le=2**32 - 1)
+    """With TRACE=sampled: of so many traced checkpoints the beacon draws one, on average."""
+    trace_threads: int = Field(default=0, ge=0)
+    """Threads that a trace is made with; 0: one a core."""
+    sample_draws: int = Field(default=1, ge=1, le=MAX_CELLS // len(COVERED_KINDS))
+    """Cells of each of 21 kinds that a sample proof recomputes."""
+    confirmations: int = Field(default=3, ge=1)
+    """Blocks, the own one counted, after which a transaction or a beacon is final."""
     log_level: str = "info"
     """A level, or levels of modules as well: see `log_levels`."""
     log_format: str = Field(default="text", pattern="^(text|json)$")
@@ -89,8 +103,6 @@ class NodeSettings(P2PSettings):
     """A signer that has the key: `unix:///path`, `https://…`, or `http://` to this machine."""
     host_signer_token: SecretStr = SecretStr("")
     """That the signer wants to see."""
-    model_path: Path | None = None
-    """A GGUF file; the packaged test model when unset."""
     gpu_layers: int = Field(default=35, ge=0)
     api_host: str = "0.0.0.0"  # noqa: S104
     api_port: int = Field(default=8080, ge=0, le=65535)
@@ -146,8 +158,6 @@ class NodeSettings(P2PSettings):
     s5_portal_url: str = ""
     """Several with commas; the embedded portal when unset."""
     s5_portal_token: SecretStr = SecretStr("")
-    confirmations: int = Field(default=3, ge=1)
-    """Blocks, the transaction's own counted, after which it is final."""
     chain_poll_seconds: float = Field(default=1, gt=0)
     """How often a transaction under way is looked for."""
     watch_seconds: float = Field(default=60, gt=0)

@@ -97,6 +97,11 @@ class CheckpointIndex:
         self.require_next(entry.checkpoint, entry.tokens_before)
         return replace(self, entries=(*self.entries, entry))
 
+    def sample_of(self, checkpoint: int) -> PublishedSample | None:
+        """The sample proof of a checkpoint, if it has one."""
+        inside = 0 <= checkpoint < len(self.entries)
+        return self.entries[checkpoint].sample if inside else None
+
     def with_sample(self, checkpoint: int, sample: PublishedSample) -> CheckpointIndex:
         """The index with the sample proof of a checkpoint; itself when it has that proof.
 
@@ -227,9 +232,7 @@ def _entry(fields: _EntryFields) -> IndexEntry:
         tokens_after=Tokens(fields.tokenRange[1]),
         timestamp_ms=fields.timestamp,
         sealed=fields.encrypted,
-        sample=PublishedSample(
-            ProofHash.from_hex(fields.sampleProofHash), fields.sampleProofCid
-        )
+        sample=PublishedSample(ProofHash.from_hex(fields.sampleProofHash), fields.sampleProofCid)
         if fields.sampleProofHash or fields.sampleProofCid
         else None,
     )

@@ -145,12 +145,15 @@ async def prove_window(
 
 
 def bundle_of(
-    proof: Proof, acknowledgement: AcknowledgementSignature | None, claim_kind: str = CLAIM_KIND
+    proof: Proof,
+    acknowledgement: AcknowledgementSignature | None,
+    claim_kind: str = CLAIM_KIND,
+    assurance: Assurance = Assurance.ACCOUNTING,
 ) -> Bundle:
     """The bundle that publishes `proof`."""
     return Bundle(
         claim_kind=claim_kind,
-        assurance=Assurance.ACCOUNTING.value,
+        assurance=assurance.value,
         image_id=bytes.fromhex(proof.image_id),
         zkvm=ZKVM,
         verifier_parameters=bytes.fromhex(proof.verifier_parameters),

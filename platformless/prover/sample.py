@@ -3,37 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..audit.release import trusted_images
 from ..audit.sandbox import ReceiptKinds, Usage, released_verifier
 from ..engine.model import Model
 from ..engine.trace.facts import model_facts
-from ..engine.trace.tracing import open_cells
+from ..engine.trace.tracing import Watch, open_cells
 from ..engine.weights_opening import WeightsTree
 from ..protocol.arithmetic.operations import Reference
-from ..protocol.digests import ImageId, TraceRoot
+from ..protocol.assurance import Assurance
+from ..protocol.digests import TraceRoot
 from ..protocol.sample.claim import CLAIM_KIND, SampleClaim
-from ..protocol.sample.plan import SamplePlan
 from ..protocol.sample.context import Context
+from ..protocol.sample.plan import COVERED_KINDS, SamplePlan
 from ..protocol.sample.witness import Sampling, sample_witness
+from ..protocol.trace.cells import Span
 from ..protocol.trace.challenge import Beacon
 from ..protocol.trace.settings import TraceSettings
 from .errors import WrongClaim
-from .messages import Execution, OnProgress, Proof
+from .messages import Execution, OnProgress
 from .process import DEFAULT_MEMORY_BYTES, StarkProver
+from .proof import MadeProof, bundle_of, require_trusted_guest
+from .throughput import remember_throughput
+
+PlanOf = Callable[[int], SamplePlan]
+"""Which cells are drawn of a trace of so many positions."""
 
 
 @dataclass(frozen=True, slots=True)
-class SampleProof:
+class SampleProof(MadeProof):
     """A proof of sampled cells that was made and verified."""
 
     claim: SampleClaim
-    image_id: ImageId
-    proof: Proof
     usage: Usage
     """Of the verification."""
+
+
+def even_plan(draws: int) -> PlanOf:
+    """As many cells of every kind, from all positions."""
+
+    def plan(positions: int) -> SamplePlan:
+        return SamplePlan.of(dict.fromkeys(COVERED_KINDS, draws), Span(0, positions))
+
+    return plan
 
 
 def sampling_of(
@@ -62,7 +76,9 @@ def sampling_of(
     )
 
 
-def make_witness(model: Model, tree: WeightsTree, sampling: Sampling) -> bytes:
+def make_witness(
+    model: Model, tree: WeightsTree, sampling: Sampling, watch: Watch | None = None
+) -> bytes:
     """Runs the context again and opens what the cells need.
 
     Raises:
@@ -74,20 +90,19 @@ def make_witness(model: Model, tree: WeightsTree, sampling: Sampling) -> bytes:
         sampling.settings,
         sampling.runs(),
         sampling.trace_root,
+        watch,
     )
     return sample_witness(sampling, openings, tree.open(sampling.weight_rows()))
 
 
-async def execute_sample(
-    prover: StarkProver, sampling: Sampling, witness: bytes, *, program_path: Path | None = None
-) -> Execution:
+async def execute_sample(prover: StarkProver, sampling: Sampling, witness: bytes) -> Execution:
     """Runs the guest without proving.
 
     Raises:
         ProverRefused: when the guest refuses the witness (STP-011; GST-201 and on).
         WrongClaim: when it publishes another claim than the sampling's.
     """
-    execution = await prover.execute(witness, image=CLAIM_KIND, program_path=program_path)
+    execution = await prover.execute(witness, image=CLAIM_KIND)
     _require_claim(sampling.claim(), execution)
     return execution
 
@@ -97,32 +112,35 @@ async def prove_sample(
     sampling: Sampling,
     witness: bytes,
     *,
-    program_path: Path | None = None,
+    receipt_kind: str = "composite",
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     deadline_seconds: float = 3600,
     on_progress: OnProgress | None = None,
 ) -> SampleProof:
     """Proves the cells and verifies the receipt as a stranger would.
 
-    Args:
-        program_path: the released guest, for a binary that does not carry it.
+    `receipt_kind` is what is wanted, as in `prove_window`.
 
     Raises:
         ProverError: when no proof could be made.
         Rejection: when the receipt is not a proof of the released guest.
     """
+    info = await prover.info()
+    require_trusted_guest(info, CLAIM_KIND)
     proof = await prover.prove(
         witness,
         image=CLAIM_KIND,
-        program_path=program_path,
         memory_bytes=memory_bytes,
+        receipt=receipt_kind if info.succinct else "composite",
         deadline_seconds=deadline_seconds,
         on_progress=on_progress,
     )
     claim = sampling.claim()
     _require_claim(claim, proof)
+    remember_throughput(info.device, proof.total_cycles, proof.prove_seconds)
     usage = await asyncio.to_thread(verify_sample_receipt, proof.receipt, claim.encode())
-    return SampleProof(claim, trusted_images()[CLAIM_KIND], proof, usage)
+    bundle = bundle_of(proof, None, CLAIM_KIND, Assurance.SAMPLED)
+    return SampleProof(bundle, bundle.encode(), proof, info.device, receipt_kind, claim, usage)
 
 
 def verify_sample_receipt(receipt: bytes, journal: bytes) -> Usage:

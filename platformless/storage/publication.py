@@ -20,6 +20,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,8 +32,9 @@ from ..protocol import delta as deltas
 from ..protocol import index as indexes
 from ..protocol.delta import Delta, SealedDelta, SignedDelta
 from ..protocol.digests import Address, ProofHash
+from ..protocol.errors import IndexConflict
 from ..protocol.host_key import HostKey
-from ..protocol.index import CheckpointIndex, IndexEntry, SignedIndex
+from ..protocol.index import CheckpointIndex, IndexEntry, PublishedSample, SignedIndex
 from ..protocol.sealing import seal
 from ..protocol.secrecy import NONCE_BYTES, PublicKeyBytes
 from ..protocol.signatures import Signature
@@ -86,6 +89,14 @@ class Published:
     index: SignedIndex
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedProof:
+    """Where a proof of sampled cells is, and the index that names it."""
+
+    proof_cid: str
+    index_cid: str
+
+
 class PublicationFolder:
     """What this machine has prepared, or published, for one host. Methods block."""
 
@@ -137,18 +148,8 @@ class CheckpointPublisher:
             IndexConflict: when an earlier checkpoint is not published yet.
             StorageError: when storage does not take it; nothing is lost, publish again.
         """
-        session = self._prepared.of_session(checkpoint.delta.session_id)
-        session.mkdir(parents=True, exist_ok=True)
-        try:
-            async with FileLock(session / "lock").held(_LOCK_SECONDS):
-                for left_over in session.glob(".*"):  # of a process that was killed as it wrote
-                    left_over.unlink(missing_ok=True)
-                return await self._publish(session, checkpoint)
-        except LockBusy as error:
-            raise PublicationBusy(
-                f"session {checkpoint.delta.session_id} is being published elsewhere",
-                expected=f"a free lock within {_LOCK_SECONDS:g} s",
-            ) from error
+        async with self._alone(checkpoint.delta.session_id) as session:
+            return await self._publish(session, checkpoint)
 
     async def take_over(self, made: Preparation) -> None:
         """Keeps what was published before as prepared here, so that `publish` gives the same CIDs.
@@ -159,28 +160,50 @@ class CheckpointPublisher:
             DeltaFormatError: when what is in storage is no delta.
         """
         delta = made.delta
-        session = self._prepared.of_session(delta.session_id)
-        session.mkdir(parents=True, exist_ok=True)
         deltas.decode(made.published_delta)
         signed = await asyncio.to_thread(deltas.signed, delta, self._key)
         told = _told(deltas.plaintext(signed), made.recovery_key)
-        try:
-            async with FileLock(session / "lock").held(_LOCK_SECONDS):
-                known = _content(session / f"content_{delta.checkpoint}")
-                if (session / f"sent_{delta.checkpoint}").exists() and known != told:
-                    raise PublicationConflict(
-                        f"checkpoint {delta.checkpoint} was published with another content",
-                        expected=known.hex() if known else None,
-                        got=told.hex(),
-                    )
-                write_atomically(session / f"bundle_{delta.checkpoint}", made.bundle)
-                write_atomically(session / f"delta_{delta.checkpoint}.json", made.published_delta)
-                write_atomically(session / f"content_{delta.checkpoint}", told)
-        except LockBusy as error:
-            raise PublicationBusy(
-                f"session {delta.session_id} is being published elsewhere",
-                expected=f"a free lock within {_LOCK_SECONDS:g} s",
-            ) from error
+        async with self._alone(delta.session_id) as session:
+            known = _content(session / f"content_{delta.checkpoint}")
+            if (session / f"sent_{delta.checkpoint}").exists() and known != told:
+                raise PublicationConflict(
+                    f"checkpoint {delta.checkpoint} was published with another content",
+                    expected=known.hex() if known else None,
+                    got=told.hex(),
+                )
+            write_atomically(session / f"bundle_{delta.checkpoint}", made.bundle)
+            write_atomically(session / f"delta_{delta.checkpoint}.json", made.published_delta)
+            write_atomically(session / f"content_{delta.checkpoint}", told)
+
+    async def publish_sample(
+        self, session_id: int, checkpoint: int, bundle: bytes
+    ) -> PublishedProof:
+        """Publishes the proof of a checkpoint's sampled cells, and the index with it. May be
+        repeated: where the index names one already, that one stays.
+
+        Raises:
+            IndexConflict: when the checkpoint is not published.
+            PublicationBusy: when another process publishes the session, for two minutes.
+            StorageError: when storage does not take it; nothing is lost, publish again.
+        """
+        async with self._alone(session_id) as session:
+            known = self.index(session_id)
+            if known is None:
+                raise IndexConflict("a sample proof of a session without checkpoints")
+            made = PublishedSample(ProofHash.of(bundle), str(BlobId.of(bundle)))
+            before = known.index.sample_of(checkpoint)
+            sample, grown = before or made, known.index.with_sample(checkpoint, before or made)
+            if sample == made:
+                await self._uploads.put(bundle)
+            signed = await asyncio.to_thread(self._signed, grown, known.messages_signature)
+            encoded = signed.encode()
+            # Before the file: who settles names the newest index that is in storage.
+            await self._uploads.put(encoded)
+            write_atomically(session / "index.json", encoded)
+            if self._paths is not None:
+                where = f"home/checkpoints/{str(self._host).lower()}/{session_id}"
+                await self._paths.put_path(f"{where}/index.json", encoded)
+        return PublishedProof(sample.cid, str(BlobId.of(encoded)))
 
     def prepared(self, session_id: int, checkpoint: int) -> bytes | None:
         """As `PublicationFolder.prepared`."""
@@ -189,6 +212,26 @@ class CheckpointPublisher:
     def index(self, session_id: int) -> SignedIndex | None:
         """As `PublicationFolder.index`."""
         return self._prepared.index(session_id)
+
+    @asynccontextmanager
+    async def _alone(self, session_id: int) -> AsyncIterator[Path]:
+        """The session's folder, while nobody else publishes it.
+
+        Raises:
+            PublicationBusy
+        """
+        session = self._prepared.of_session(session_id)
+        session.mkdir(parents=True, exist_ok=True)
+        try:
+            async with FileLock(session / "lock").held(_LOCK_SECONDS):
+                for left_over in session.glob(".*"):  # of a process that was killed as it wrote
+                    left_over.unlink(missing_ok=True)
+                yield session
+        except LockBusy as error:
+            raise PublicationBusy(
+                f"session {session_id} is being published elsewhere",
+                expected=f"a free lock within {_LOCK_SECONDS:g} s",
+            ) from error
 
     async def _publish(self, session: Path, checkpoint: Checkpoint) -> Published:
         delta = checkpoint.delta

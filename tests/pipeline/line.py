@@ -23,11 +23,15 @@ from platformless.prover.pipeline.provers import Provers, WindowProver
 from platformless.prover.pipeline.proving import Proving
 from platformless.prover.pipeline.publishing import Publishing
 from platformless.prover.pipeline.rules import PipelineRules
+from platformless.prover.pipeline.sample_proving import SampleProving
+from platformless.prover.pipeline.sample_publishing import SamplePublishing
 from platformless.prover.pipeline.settling import Settling
 from platformless.prover.pipeline.submitting import Submitting
 from platformless.prover.pipeline.taking_over import TakingOver
+from platformless.prover.pipeline.tracing import Tracer
 from platformless.prover.pipeline.watching import ChainWatcher
 from platformless.prover.pipeline.worker import PipelineWorker
+from platformless.prover.sample import PlanOf
 from platformless.storage.publication import CheckpointPublisher
 from tests.chain.world import AT_ONCE
 
@@ -51,16 +55,34 @@ class Line(Stage):
         owner: str = "prover",
         rules: PipelineRules | None = None,
         ledger: Ledger | None = None,
+        tracer: Tracer | None = None,
     ) -> AsyncIterator[Proving]:
         """A worker that builds proofs with stand-ins, the preferred one first."""
         by_device = {getattr(one, "device", "cpu"): one for one in provers or [StandInProver()]}
         context = StepContext(
             ledger or self.ledger, self.doorbell, rules or self.rules, owner, self.clock_ms
         )
-        proving = Proving(context, Provers(by_device))
+        proving = Proving(context, Provers(by_device), tracer)
         worker = self._worker([JobQueue.LIVE], {Actor.PROVE: proving.prove}, 1, rules=rules)
         async with worker:
             yield proving
+
+    @asynccontextmanager
+    async def sampling(
+        self,
+        tracer: Tracer,
+        prover: WindowProver,
+        *,
+        plan_of: PlanOf | None = None,
+        rules: PipelineRules | None = None,
+    ) -> AsyncIterator[None]:
+        """A worker that samples cells of traces."""
+        context = StepContext(
+            self.ledger, self.doorbell, rules or self.rules, "sampler", self.clock_ms
+        )
+        step = SampleProving(context, self.chain, Provers({"cpu": prover}), tracer, plan_of)
+        async with self._worker([JobQueue.AUDIT], {Actor.SAMPLE: step.prove}, 1, rules=rules):
+            yield
 
     @asynccontextmanager
     async def settling(
@@ -86,10 +108,12 @@ class Line(Stage):
             taking_over = TakingOver(ledger, self.chain, publisher, portals)
             publishing = Publishing(context, publisher, taking_over)
             submitting = Submitting(context, self.chain, sender)
-            settling = Settling(context, self.chain, sender)
+            settling = Settling(context, self.chain, sender, publisher)
+            samples = SamplePublishing(context, self.chain, publisher)
             watcher = ChainWatcher(ledger, self.chain, address, rules, clock)
             steps = {
                 Actor.PUBLISH: publishing.publish,
+                Actor.PUBLISH_SAMPLE: samples.publish,
                 Actor.SUBMIT: submitting.submit,
                 Actor.SETTLE: settling.settle,
             }

@@ -22,8 +22,10 @@ from tests.chain.world import World
 
 CLIENT_KEY = b"\x08" * 32
 """Opens what is published."""
+SOME_WEIGHTS = WeightsRoot(b"\x55" * 32)
+"""Of no model that is here."""
 _SAMPLER = Sampler(0.7, 40, 0.95)
-_QUESTION = Prompt((ChatMessage("user", "What is a lighthouse?"),))
+_QUESTION = (ChatMessage("user", "What is a lighthouse?"),)
 
 
 class RecordedSession:
@@ -47,23 +49,28 @@ class RecordedSession:
         host: Address,
         session_id: int,
         clock_ms: Callable[[], int],
+        weights_root: WeightsRoot = SOME_WEIGHTS,
     ) -> Self:
         """A session that the chain has, bound to its client."""
         authority = SessionAuthority(world.chain, host, frozenset({world.model_id}))
         admitted = await authority.admit(session_id)
-        terms = admitted.terms(WeightsRoot(b"\x55" * 32))
+        terms = admitted.terms(weights_root)
         parts = SeedPart(secrets.token_bytes(32)), SeedPart(secrets.token_bytes(32))
         header = SessionHeader(terms, session_seed(*parts), Salt(secrets.token_bytes(32)))
         await ledger.bind(session_id, Binding("the client", PublicKeyBytes.of(CLIENT_KEY)))
         meter = Meter.start(header, admitted.claim_rules())
         return cls(ledger, SessionStart(header, *parts), meter, clock_ms)
 
-    async def checkpoint(self, tokens: int) -> str:
-        """A question, an answer of so many tokens, and the checkpoint, whose job is returned."""
+    async def checkpoint(self, tokens: int, *, continues: bool = False) -> str:
+        """A question, an answer of so many tokens, and the checkpoint, whose job is returned.
+
+        Args:
+            continues: Whether the model sees what was said before.
+        """
         start = self._start if self._entries == 0 else None
         answer = Entry(Kind.COMPLETION, tuple(range(tokens)), "A tower.", _SAMPLER)
         entries = (
-            self._keep(Entry(Kind.PROMPT, (1, 2, 3), _QUESTION.text())),
+            self._keep(Entry(Kind.PROMPT, (1, 2, 3), Prompt(_QUESTION, continues).text())),
             self._keep(answer),
         )
         cut, self._meter = self._meter.cut()

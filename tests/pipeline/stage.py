@@ -18,6 +18,7 @@ from platformless.chain.marketplace import Marketplace
 from platformless.chain.rpc import RpcSettings
 from platformless.chain.session import Session
 from platformless.node.backing import chain_tag
+from platformless.protocol.digests import WeightsRoot
 from platformless.prover.broker.doorbell import Actor, Doorbell
 from platformless.prover.broker.opening import open_broker
 from platformless.prover.ledger.job_states import JobQueue
@@ -33,7 +34,7 @@ from platformless.storage.portal.settings import PortalSettings
 from platformless.storage.portals import Portals, PortalsSettings
 from tests.chain.world import World
 
-from .recorded import RecordedSession
+from .recorded import SOME_WEIGHTS, RecordedSession
 
 TOKENS = 100
 """Of a checkpoint: the fewest that the contract takes."""
@@ -68,6 +69,8 @@ class Stage:
     rpc_url: str | None = None
     portal_url: str | None = None
     host: str = "host"
+    weights_root: WeightsRoot = SOME_WEIGHTS
+    """Of the model that sessions name."""
     ahead_ms: int = 0
     """How far the pipeline's clock is before the time."""
     tag: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -138,16 +141,22 @@ class Stage:
         return session_id
 
     async def record(
-        self, session_id: int, checkpoints: int = 1, tokens: int = TOKENS, *, ring: bool = True
+        self,
+        session_id: int,
+        checkpoints: int = 1,
+        tokens: int = TOKENS,
+        *,
+        ring: bool = True,
+        continues: bool = False,
     ) -> None:
         """Writes checkpoints into the ledger, and rings for them, as the session's node does."""
         if session_id not in self.sessions:
             host = self.world.address(self.host)
             self.sessions[session_id] = await RecordedSession.begin(
-                self.world, self.ledger, host, session_id, self.clock_ms
+                self.world, self.ledger, host, session_id, self.clock_ms, self.weights_root
             )
         for _ in range(checkpoints):
-            job_id = await self.sessions[session_id].checkpoint(tokens)
+            job_id = await self.sessions[session_id].checkpoint(tokens, continues=continues)
             if ring:
                 await self.doorbell.ring(JobQueue.LIVE, Actor.PROVE, job_id)
 
@@ -162,6 +171,11 @@ class Stage:
         await self.record(session_id, checkpoints)
         await self.end(session_id)
         return session_id
+
+    async def mine(self, blocks: int) -> None:
+        """Empty blocks, a second apart."""
+        await self.world.chain.command("anvil_mine", hex(blocks), hex(1))
+        await self.pass_time(0)
 
     # Money
 

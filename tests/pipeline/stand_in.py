@@ -18,6 +18,7 @@ from platformless.protocol.acknowledgement import AcknowledgementSignature
 from platformless.protocol.assurance import Assurance
 from platformless.protocol.bundle import Bundle
 from platformless.protocol.digests import ProofHash
+from platformless.protocol.sample.witness import Sampling
 from platformless.protocol.window import Window
 from platformless.prover.ledger.job_values import Artefact
 from platformless.prover.messages import Executed, Execution, OnProgress, SegmentProven
@@ -36,6 +37,8 @@ class StandInProver:
     fault: Callable[[Window], None] | None = None
     windows: list[Window] = field(default_factory=list)
     """What it was asked to prove."""
+    samplings: list[Sampling] = field(default_factory=list)
+    witnesses: list[bytes] = field(default_factory=list)
 
     async def expected_seconds(self, _window: Window) -> float | None:
         return self.expected
@@ -51,22 +54,47 @@ class StandInProver:
         self.windows.append(window)
         if self.fault is not None:
             self.fault(window)
-        began = time.monotonic()
-        journal = window.claim().encode()
-        on_progress(Executed(_execution(journal)))
+        journal, level = window.claim().encode(), Assurance.ACCOUNTING
+        signature = acknowledgement.value if acknowledgement else None
         async with asyncio.timeout(deadline_seconds):
-            await asyncio.sleep(self.seconds)
+            return await self._made(CLAIM_KIND, level, journal, on_progress, signature)
+
+    async def prove_sample(
+        self,
+        sampling: Sampling,
+        witness: bytes,
+        *,
+        deadline_seconds: float,
+        on_progress: OnProgress,
+    ) -> Artefact:
+        self.samplings.append(sampling)
+        self.witnesses.append(witness)
+        journal = sampling.claim().encode()
+        async with asyncio.timeout(deadline_seconds):
+            return await self._made("sample", Assurance.SAMPLED, journal, on_progress)
+
+    async def _made(
+        self,
+        claim_kind: str,
+        assurance: Assurance,
+        journal: bytes,
+        on_progress: OnProgress,
+        acknowledgement: bytes | None = None,
+    ) -> Artefact:
+        began = time.monotonic()
+        on_progress(Executed(_execution(journal)))
+        await asyncio.sleep(self.seconds)
         on_progress(SegmentProven(1, 1, _CYCLES, _CYCLES, time.monotonic() - began))
         data = Bundle(
-            claim_kind=CLAIM_KIND,
-            assurance=Assurance.ACCOUNTING.value,
-            image_id=trusted_images()[CLAIM_KIND].value,
+            claim_kind=claim_kind,
+            assurance=assurance.value,
+            image_id=trusted_images()[claim_kind].value,
             zkvm=ZKVM,
             verifier_parameters=bytes(32),
             receipt_kind="composite",
             journal=journal,
             receipt=secrets.token_bytes(1024),
-            acknowledgement=acknowledgement.value if acknowledgement else None,
+            acknowledgement=acknowledgement,
         ).encode()
         return Artefact(
             proof_hash=ProofHash.of(data),

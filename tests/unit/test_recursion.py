@@ -10,7 +10,7 @@ import importlib, pkgutil, sys
 before = sys.getrecursionlimit()
 import platformless
 for module in pkgutil.walk_packages(platformless.__path__, "platformless."):
-    if not module.name.endswith(("__main__", "migrations.env", "0001_sessions", "0002_jobs")):
+    if ".versions." not in module.name and not module.name.endswith(("__main__", "migrations.env")):
         importlib.import_module(module.name)
 assert sys.getrecursionlimit() == before, sys.getrecursionlimit()
 import msgspec

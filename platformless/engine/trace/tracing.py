@@ -7,7 +7,7 @@ again; then the digests of nodes with wanted rows are kept too (32 bytes a leaf)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ...protocol.digests import TraceRoot
@@ -17,7 +17,7 @@ from ...protocol.trace.nodes import Node
 from ...protocol.trace.opening import Opening, Run
 from ...protocol.trace.settings import TraceSettings
 from ..model import Model
-from .capture import NodeRows, capture
+from .capture import NodeRows, Sink, capture
 from .errors import TraceNotRepeated
 from .leaves import CacheColumns, attention_digests, row_digests
 from .supported import traceable_shape
@@ -32,14 +32,20 @@ class Trace:
     settings: TraceSettings
 
 
-def trace(model: Model, tokens: Sequence[int], settings: TraceSettings) -> Trace:
+Watch = Callable[[], None]
+"""Called with each node's rows; what it raises ends the run."""
+
+
+def trace(
+    model: Model, tokens: Sequence[int], settings: TraceSettings, watch: Watch | None = None
+) -> Trace:
     """Runs `tokens` and commits to every row.
 
     Raises: as `capture.capture`.
     """
     layout = layout_of(model, tokens)
     forest = TraceForest(layout)
-    capture(model, tokens, settings, forest.add)
+    capture(model, tokens, settings, _watched(forest, watch))
     return Trace(forest.root(), layout, settings)
 
 
@@ -49,6 +55,7 @@ def open_cells(
     settings: TraceSettings,
     wanted: Iterable[Run],
     root: TraceRoot,
+    watch: Watch | None = None,
 ) -> tuple[Opening, ...]:
     """Runs `tokens` again and opens the wanted rows, in their order; each is checked against
     `root`.
@@ -63,7 +70,7 @@ def open_cells(
     for run in runs:
         run.require_inside(layout)
     forest = TraceForest(layout, runs)
-    capture(model, tokens, settings, forest.add)
+    capture(model, tokens, settings, _watched(forest, watch))
     found = forest.root()
     if found != root:
         raise TraceNotRepeated("the transcript gives another trace", expected=root, got=found)
@@ -71,6 +78,17 @@ def open_cells(
     for opening in openings:
         opening.verify(layout, root)
     return openings
+
+
+def _watched(forest: TraceForest, watch: Watch | None) -> Sink:
+    if watch is None:
+        return forest.add
+
+    def add(rows: NodeRows) -> None:
+        watch()
+        forest.add(rows)
+
+    return add
 
 
 def layout_of(model: Model, tokens: Sequence[int]) -> TraceLayout:

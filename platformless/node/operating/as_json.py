@@ -79,6 +79,10 @@ def _artefact(artefact: Artefact) -> dict[str, Any]:
         "segments": artefact.segments,
         "prove_ms": artefact.prove_ms,
         "peak_memory_bytes": artefact.peak_memory_bytes,
+        "trace_root": None if artefact.trace_root is None else str(artefact.trace_root),
+        "trace_problem": None
+        if artefact.trace_problem is None
+        else {"code": artefact.trace_problem.code, "message": artefact.trace_problem.message},
     }
 
 

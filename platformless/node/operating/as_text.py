@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ...prover.ledger.job_states import JobKind
+from ...prover.ledger.job_states import PROOF_KINDS
 from ...prover.ledger.job_values import Artefact, Attempt, Job, Problem, Submission
 from .views import JobDetail, JobView
 
@@ -98,7 +98,7 @@ def _job_rows(view: JobView) -> dict[str, str | None]:
     cycles = job.progress
     told = f", {cycles.cycles_done:,} of {cycles.cycles_total:,} cycles in {cycles.segments_done} "
     told += f"of {cycles.segments_total} segments"
-    checkpoint = f", checkpoint {job.number}" if job.kind is JobKind.CHECKPOINT else ""
+    checkpoint = f", checkpoint {job.number}" if job.kind in PROOF_KINDS else ""
     due = f"in {duration(view.due_in_seconds)}"
     if view.due_in_seconds < 0:
         due = f"{duration(-view.due_in_seconds)} ago"
@@ -145,6 +145,8 @@ def _artefact_rows(artefact: Artefact) -> dict[str, str | None]:
         "cycles": f"{artefact.total_cycles:,}",
         "made in": f"{artefact.prove_ms / 1000:.1f} s on {artefact.device}",
         "memory": f"{artefact.peak_memory_bytes / _MEBI:,.0f} MiB at most",
+        "trace": str(artefact.trace_root) if artefact.trace_root is not None else None,
+        "not traced": _problem(artefact.trace_problem) if artefact.trace_problem else None,
     }
 
 

@@ -7,6 +7,7 @@
 | node | always | yes: it signs deltas |
 | settlement | always | yes: it sends transactions |
 | prover, or prover-1, prover-2, … | as many as wanted | no |
+| sampler | with TRACE: proofs that take minutes must not keep payment waiting | no |
 | p2p | with P2P_ENABLED; the others go on without it | no |
 """
 
@@ -29,7 +30,8 @@ from .service import LineBeginning, Probe, Service
 
 _NOT_PROVERS = KEY_VARIABLES | {"BACKUP_PASSPHRASE"}
 _SECRETS = _NOT_PROVERS | {"LEDGER_KEY", "S5_PORTAL_TOKEN"}
-_PROVING_QUEUES = "live,audit,aggregate"
+_PROVING_QUEUES = "live,aggregate"
+_SAMPLING_QUEUE = "audit"
 _SETTLEMENT_QUEUE = "settlement"
 _WORKER_READY = LineBeginning(READY)
 _P2P_READY = LineBeginning(P2P_READY)
@@ -96,7 +98,13 @@ def plan(settings: NodeSettings, around: Surroundings, provers: int = 1) -> Plan
     services.append(_worker("settlement", _SETTLEMENT_QUEUE, around.env_file, shared))
     proving = prover_environment(around.in_file, shared)
     names = ["prover"] if provers == 1 else [f"prover-{number + 1}" for number in range(provers)]
-    services += [_worker(name, _PROVING_QUEUES, _NO_FILE, proving) for name in names]
+    queues = dict.fromkeys(names, _PROVING_QUEUES)
+    patience = _WORKER_START_SECONDS
+    if settings.trace != "off":
+        queues["sampler"], patience = _SAMPLING_QUEUE, _NODE_START_SECONDS
+    services += [
+        _worker(name, queue, _NO_FILE, proving, patience) for name, queue in queues.items()
+    ]
     if settings.p2p_enabled:
         services.append(_p2p(_without(prover_environment(around.in_file, shared), _SECRETS)))
     return Plan(tuple(services), node_url, portal_url, broker_url(settings), own_broker)
@@ -141,13 +149,19 @@ def _node(
     )
 
 
-def _worker(name: str, queues: str, env_file: Path, environment: Mapping[str, str]) -> Service:
+def _worker(
+    name: str,
+    queues: str,
+    env_file: Path,
+    environment: Mapping[str, str],
+    start_seconds: float = _WORKER_START_SECONDS,
+) -> Service:
     return Service(
         name,
         _command("worker", "--queues", queues, "--env-file", str(env_file)),
         environment,
         _WORKER_READY,
-        start_seconds=_WORKER_START_SECONDS,
+        start_seconds=start_seconds,
         stop_seconds=_STOP_SECONDS,
     )
 

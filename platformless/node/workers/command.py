@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from pathlib import Path
 
 from ...console import Output, stop_requested
@@ -14,6 +15,8 @@ from ..logs import end_logged, set_up_logging
 from ..reading_settings import load_settings, load_worker_settings
 
 log = logging.getLogger(__name__)
+_NICENESS = 10
+"""Proofs that payment waits for go before sampled cells."""
 READY = "worker ready"
 """How the line begins that a worker writes when it takes messages."""
 
@@ -53,6 +56,8 @@ def run_worker(output: Output, queues: frozenset[JobQueue], env_file: Path) -> N
         with end_logged(settings):
             asyncio.run(_stay(output, SettlementWorker(settings, network), "settlement"))
         return
+    if queues == {JobQueue.AUDIT}:
+        os.nice(_NICENESS)
     from .proofs import SCRATCH, ProofWorker, own_scratch
 
     worker_settings, network = load_worker_settings(env_file=env_file)

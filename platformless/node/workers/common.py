@@ -26,6 +26,9 @@ def pipeline_rules(settings: WorkerSettings) -> PipelineRules:
         most_starts=settings.most_starts,
         reconcile_seconds=settings.reconcile_seconds,
         prover_memory_bytes=int(settings.prover_memory_gib * 2**30),
+        sample_draws=settings.sample_draws,
+        sample_one_in=settings.trace_one_in if settings.trace == "sampled" else 1,
+        beacon_confirmations=settings.confirmations,
     )
     if not isinstance(settings, NodeSettings):
         return common

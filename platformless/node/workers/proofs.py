@@ -1,4 +1,5 @@
-"""The worker that builds proofs. It is given no key, and keeps nothing but temporary files."""
+"""The worker that builds proofs. It is given no key, and keeps nothing but temporary files. Where
+traces are made it runs the model as well."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ...chain.connection import Chain
 from ...chain.networks import Network
 from ...locks import FileLock
 from ...prover.broker.doorbell import Actor, Doorbell
@@ -20,10 +23,14 @@ from ...prover.ledger.ledger import Ledger
 from ...prover.pipeline.context import StepContext
 from ...prover.pipeline.provers import Provers
 from ...prover.pipeline.proving import Proving
-from ...prover.pipeline.worker import PipelineWorker
+from ...prover.pipeline.worker import PipelineWorker, Step
 from ..backing import broker_url, ledger_settings
+from ..errors import QueuesRefused
 from ..settings import WorkerSettings
 from .common import chain_tag_in_time, owner, pipeline_rules
+
+if TYPE_CHECKING:
+    from ...prover.pipeline.tracing import Tracer
 
 SCRATCH = "proving"
 """Where in the data folder provers make temporary files."""
@@ -52,6 +59,8 @@ class ProofWorker:
     async def __aenter__(self) -> ProofWorker:
         async with AsyncExitStack() as parts:
             settings, rules = self._settings, pipeline_rules(self._settings)
+            traced = settings.trace != "off"
+            queues = _served(self._queues, traced)
             tag = await chain_tag_in_time(self._network)
             ledger = await parts.enter_async_context(
                 await Ledger.open(ledger_settings(settings, tag))
@@ -65,13 +74,21 @@ class ProofWorker:
             broker = open_broker(broker_url(settings))
             doorbell = Doorbell(broker, tag)
             context = StepContext(ledger, doorbell, rules, owner(), clock_ms)
-            proving = Proving(context, provers)
+            steps: dict[Actor, Step] = {}
+            tracer = await parts.enter_async_context(await _tracer(settings)) if traced else None
+            if queues != {JobQueue.AUDIT}:
+                steps[Actor.PROVE] = Proving(context, provers, tracer).prove
+            if tracer is not None and JobQueue.AUDIT in queues:
+                from ...prover.pipeline.sample_proving import SampleProving
+
+                chain = await parts.enter_async_context(Chain(self._network))
+                steps[Actor.SAMPLE] = SampleProving(context, chain, provers, tracer).prove
             worker = PipelineWorker(
                 ledger,
                 broker,
                 doorbell,
-                self._queues,
-                {Actor.PROVE: proving.prove},
+                queues,
+                steps,
                 rules,
                 threads=1,
             )
@@ -81,6 +98,28 @@ class ProofWorker:
 
     async def __aexit__(self, *_: object) -> None:
         await self._parts.aclose()
+
+
+def _served(queues: Collection[JobQueue], traced: bool) -> set[JobQueue]:
+    """Who traces nothing has no model, and leaves sampled cells to others.
+
+    Raises:
+        QueuesRefused: when nothing is left.
+    """
+    served = set(queues) - (set() if traced else {JobQueue.AUDIT})
+    if not served:
+        raise QueuesRefused(
+            "sampled cells are proven by workers that trace",
+            expected="TRACE=sampled or TRACE=always",
+            got="TRACE=off",
+        )
+    return served
+
+
+async def _tracer(settings: WorkerSettings) -> Tracer:
+    from ...prover.pipeline.tracing import Tracer  # it brings llama.cpp
+
+    return await Tracer.open(settings.model_path, threads=settings.trace_threads)
 
 
 @contextlib.contextmanager

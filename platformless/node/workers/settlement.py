@@ -16,6 +16,7 @@ from ...prover.ledger.jobs import clock_ms
 from ...prover.ledger.ledger import Ledger
 from ...prover.pipeline.context import StepContext
 from ...prover.pipeline.publishing import Publishing
+from ...prover.pipeline.sample_publishing import SamplePublishing
 from ...prover.pipeline.settling import Settling
 from ...prover.pipeline.submitting import Submitting
 from ...prover.pipeline.taking_over import TakingOver
@@ -67,7 +68,8 @@ class SettlementWorker:
             taking_over = TakingOver(ledger, chain, publisher, portals)
             publishing = Publishing(context, publisher, taking_over)
             submitting = Submitting(context, chain, sender)
-            settling = Settling(context, chain, sender)
+            settling = Settling(context, chain, sender, publisher)
+            samples = SamplePublishing(context, chain, publisher)
             watcher = ChainWatcher(ledger, chain, key.address, rules, clock_ms)
             worker = PipelineWorker(
                 ledger,
@@ -76,6 +78,7 @@ class SettlementWorker:
                 [JobQueue.SETTLEMENT],
                 {
                     Actor.PUBLISH: publishing.publish,
+                    Actor.PUBLISH_SAMPLE: samples.publish,
                     Actor.SUBMIT: submitting.submit,
                     Actor.SETTLE: settling.settle,
                 },

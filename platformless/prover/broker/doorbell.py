@@ -23,12 +23,16 @@ class Actor(enum.Enum):
     """Who is to come."""
 
     PROVE = "prove"
+    SAMPLE = "sample"
     PUBLISH = "publish"
+    PUBLISH_SAMPLE = "publish-sample"
     SUBMIT = "submit"
     SETTLE = "settle"
 
 
 _NEXT = {
+    JobState.RECORDED: Actor.PROVE,
+    JobState.PROVING: Actor.PROVE,
     JobState.PROVEN: Actor.PUBLISH,
     JobState.PUBLISHED: Actor.SUBMIT,
     JobState.SUBMITTED: Actor.SUBMIT,
@@ -39,7 +43,9 @@ def actor_for(kind: JobKind, state: JobState) -> Actor:
     """Whose turn it is with an open job."""
     if kind is JobKind.SETTLEMENT:
         return Actor.SETTLE
-    return _NEXT.get(state, Actor.PROVE)
+    if kind is JobKind.SAMPLE:
+        return Actor.PUBLISH_SAMPLE if state is JobState.PROVEN else Actor.SAMPLE
+    return _NEXT[state]
 
 
 def queue_name(chain: str, queue: JobQueue) -> str:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from .errors import JobGivenUp
 from .job_reading import LONGEST_LEASE_MS, job_of
 from .job_rows import FREE, NO_PROGRESS, JobRows, named
-from .job_states import OVER, JobKind, JobQueue, JobState
+from .job_states import OVER, PROOF_KINDS, JobQueue, JobState
 from .job_tables import attempts, jobs
 from .job_values import Job, Lease, Problem, Worker
 
@@ -79,7 +79,8 @@ class JobClaims(JobRows):
         return self._lease(job, owner, lease_ms, step=step, device=None)
 
     def _most_urgent(self, queue: JobQueue, worker: Worker) -> Job | None:
-        mine = [jobs.c.queue == queue.value, jobs.c.kind == JobKind.CHECKPOINT.value]
+        kinds = [kind.value for kind in PROOF_KINDS]
+        mine = [jobs.c.queue == queue.value, jobs.c.kind.in_(kinds)]
         if not worker.has_cpu:
             had_its_turn = sa.and_(jobs.c.owner.is_not(None), jobs.c.device == "cpu")
             none_came = jobs.c.changed_ms <= self._now - WAIT_FOR_CPU_MS

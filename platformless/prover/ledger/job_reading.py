@@ -8,10 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ...protocol.digests import ProofHash
+from ...protocol.digests import ProofHash, TraceRoot
 from ...protocol.transcript import Tokens
 from .errors import JobUnknown
-from .job_states import OPEN, JobKind, JobQueue, JobState
+from .job_states import OPEN, PROOF_KINDS, JobKind, JobQueue, JobState
 from .job_tables import artefacts, attempts, jobs, submissions
 from .job_values import (
     Artefact,
@@ -39,6 +39,14 @@ _NEXT_STATES = {
 """A checkpoint in a state goes on only when the checkpoint before it is in one of these."""
 
 
+_KIND_OF = {
+    JobQueue.LIVE: JobKind.CHECKPOINT,
+    JobQueue.AUDIT: JobKind.SAMPLE,
+    JobQueue.AGGREGATE: JobKind.CHECKPOINT,
+    JobQueue.SETTLEMENT: JobKind.SETTLEMENT,
+}
+
+
 class JobReader:
     """Reads the jobs of one chain."""
 
@@ -60,7 +68,7 @@ class JobReader:
         return found
 
     def of_sessions(self, session_ids: Collection[int]) -> list[Job]:
-        """By session, checkpoints in order, then the settlement."""
+        """By session, checkpoints in order, then their samples, then the settlement."""
         query = (
             sa.select(jobs)
             .where(
@@ -103,8 +111,8 @@ class JobReader:
         return Submission(**{n: v for n, v in values.items() if n not in ("chain", "job_id")})
 
     def counts(self) -> JobCounts:
-        """Reads every row of the index: for people and metrics, not for work. Only settlements
-        have the queue of that name."""
+        """Reads every row of the index: for people and metrics, not for work. A kind's jobs have a
+        queue of their own."""
         mine = jobs.c.chain == self._chain
         grouped = (
             sa.select(jobs.c.state, jobs.c.queue, sa.func.count())
@@ -113,10 +121,9 @@ class JobReader:
         )
         by_state: Counter[tuple[JobKind, JobState]] = Counter()
         for state, queue, count in self._connection.execute(grouped):
-            settles = JobQueue(queue) is JobQueue.SETTLEMENT
-            kind = JobKind.SETTLEMENT if settles else JobKind.CHECKPOINT
-            by_state[kind, JobState(state)] += count
-        oldest = sa.select(sa.func.min(jobs.c.created_ms)).where(mine, _is_open())
+            by_state[_KIND_OF[JobQueue(queue)], JobState(state)] += count
+        paid_for = jobs.c.queue != JobQueue.AUDIT.value
+        oldest = sa.select(sa.func.min(jobs.c.created_ms)).where(mine, _is_open(), paid_for)
         return JobCounts(dict(by_state), self._connection.execute(oldest).scalar())
 
     def ready_proofs(self, queue: JobQueue, limit: int, now_ms: int) -> list[str]:
@@ -126,7 +133,7 @@ class JobReader:
             query = (
                 sa.select(jobs.c.job_id)
                 .where(self.is_ready((state,), now_ms), jobs.c.queue == queue.value)
-                .where(jobs.c.kind == JobKind.CHECKPOINT.value)
+                .where(jobs.c.kind.in_([kind.value for kind in PROOF_KINDS]))
                 .order_by(jobs.c.due_at, jobs.c.number)
                 .limit(limit - len(found))
             )
@@ -146,6 +153,15 @@ class JobReader:
                 .limit(limit)
             )
             found += [(row.job_id, state) for row in self._connection.execute(query)]
+        samples = (
+            sa.select(jobs.c.job_id)
+            .where(self.is_ready((JobState.PROVEN,), now_ms))
+            .where(jobs.c.kind == JobKind.SAMPLE.value)
+            .order_by(jobs.c.due_at, jobs.c.number)
+            .limit(limit)
+        )
+        rows = self._connection.execute(samples)
+        found += [(row.job_id, JobState.PROVEN) for row in rows]
         settlements = (
             sa.select(jobs.c.job_id, jobs.c.state)
             .where(self.is_ready((JobState.RECORDED, JobState.SUBMITTED), now_ms))
@@ -286,4 +302,8 @@ def _artefact(row: Any) -> Artefact:
         row.segments,
         row.prove_ms,
         row.peak_memory_bytes,
+        TraceRoot(row.trace_root) if row.trace_root else None,
+        Problem(row.trace_problem_code, row.trace_problem or "")
+        if row.trace_problem_code
+        else None,
     )

@@ -11,7 +11,12 @@ class JobKind(enum.Enum):
     """What a job brings to its end."""
 
     CHECKPOINT = "checkpoint"  # a checkpoint, from cut to confirmed proof
+    SAMPLE = "sample"  # a confirmed checkpoint's sampled cells, from the beacon to publication
     SETTLEMENT = "settlement"  # a session, from its end to money paid out
+
+
+PROOF_KINDS = (JobKind.CHECKPOINT, JobKind.SAMPLE)
+"""What a prover builds."""
 
 
 class JobQueue(enum.Enum):
@@ -34,7 +39,7 @@ class JobState(enum.Enum):
     PROVEN = "proven"  # the bundle is in the ledger, verified
     PUBLISHED = "published"  # bundle, delta and index are in storage
     SUBMITTED = "submitted"  # the transaction is signed and in the outbox
-    CONFIRMED = "confirmed"  # final on chain, and read back from there
+    CONFIRMED = "confirmed"  # final on chain, and read back from there; of a sample, published
     FAILED = "failed"  # given up, with a code; an operator may have it tried again
 
 
@@ -52,6 +57,15 @@ TRANSITIONS: dict[JobKind, dict[JobState, frozenset[JobState]]] = {
         _S.SUBMITTED: frozenset({_S.CONFIRMED, _S.FAILED}),
         _S.CONFIRMED: frozenset(),
         _S.FAILED: frozenset({_S.RECORDED, _S.PROVEN, _S.PUBLISHED, _S.SUBMITTED}),
+    },
+    JobKind.SAMPLE: {
+        _S.RECORDED: frozenset({_S.PROVING, _S.FAILED}),
+        # Confirmed at once: a checkpoint that the beacon did not draw.
+        _S.PROVING: frozenset({_S.PROVING, _S.RECORDED, _S.PROVEN, _S.CONFIRMED, _S.FAILED}),
+        # Recorded again: the beacon's block is another one after all.
+        _S.PROVEN: frozenset({_S.RECORDED, _S.CONFIRMED, _S.FAILED}),
+        _S.CONFIRMED: frozenset(),
+        _S.FAILED: frozenset({_S.RECORDED, _S.PROVEN}),
     },
     JobKind.SETTLEMENT: {
         _S.RECORDED: frozenset({_S.SUBMITTED, _S.CONFIRMED, _S.FAILED}),

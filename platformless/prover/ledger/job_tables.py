@@ -100,6 +100,9 @@ artefacts = _table(
     _whole("segments"),
     _whole("prove_ms"),
     _whole("peak_memory_bytes"),
+    sa.Column("trace_root", sa.LargeBinary),
+    _text("trace_problem_code"),
+    _text("trace_problem"),
 )
 
 submissions = _table(

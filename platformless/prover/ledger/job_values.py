@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import PlatformlessError
-from ...protocol.digests import ProofHash
+from ...protocol.digests import ProofHash, TraceRoot
 from ...protocol.transcript import Tokens
 from .job_states import JobKind, JobQueue, JobState
 
 _SETTLEMENT_SUFFIX = "-settlement"
+_SAMPLE_SUFFIX = "-sample"
 
 
 def checkpoint_job(session_id: int, number: int) -> str:
     """Id of the job of a checkpoint."""
     return f"{session_id}-{number}"
+
+
+def sample_job(session_id: int, number: int) -> str:
+    """Id of the job of a checkpoint's sampled cells."""
+    return f"{checkpoint_job(session_id, number)}{_SAMPLE_SUFFIX}"
 
 
 def settlement_job(session_id: int) -> str:
@@ -24,8 +30,9 @@ def settlement_job(session_id: int) -> str:
 
 def kind_of(job_id: str) -> JobKind:
     """What a job is, by its id."""
-    settles = job_id.endswith(_SETTLEMENT_SUFFIX)
-    return JobKind.SETTLEMENT if settles else JobKind.CHECKPOINT
+    if job_id.endswith(_SETTLEMENT_SUFFIX):
+        return JobKind.SETTLEMENT
+    return JobKind.SAMPLE if job_id.endswith(_SAMPLE_SUFFIX) else JobKind.CHECKPOINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,13 @@ class Job:
     kind: JobKind
     session_id: int
     number: int
-    """Of the checkpoint; 0 for a settlement."""
+    """Of the checkpoint, also for its sample; 0 for a settlement."""
     queue: JobQueue
     state: JobState
     tokens: Tokens
     due_at: int
-    """Unix seconds: from then on the session may be ended on chain without this proof."""
+    """Unix seconds: from then on the session may be ended on chain without this proof; a sample
+    is not waited for by the chain, and is due a day after its checkpoint was confirmed."""
     created_ms: int
     changed_ms: int
     starts: int
@@ -143,6 +151,10 @@ class Artefact:
     segments: int
     prove_ms: int
     peak_memory_bytes: int
+    trace_root: TraceRoot | None = None
+    """Of a checkpoint: the trace that its claim commits to; None for one that was not traced."""
+    trace_problem: Problem | None = None
+    """Why there is no trace although there should be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +172,7 @@ class Submission:
     refunded: str | None = None
     token: str | None = None
     outcome: str | None = None
-    """How a session ended, when not by this settlement."""
+    """How a session ended, when not by this settlement; of a sample, that it was not drawn."""
     confirmed_ms: int | None = None
 
 

@@ -11,9 +11,10 @@ from .job_reading import LONGEST_REST_MS
 from .job_rows import FREE, NO_PROGRESS, UNTROUBLED, named, of_job
 from .job_states import OPEN, OVER, JobKind, JobQueue, JobState, retried_as
 from .job_tables import artefacts, jobs, submissions
-from .job_values import Artefact, Job, Lease, Problem, ProofProgress, Submission
+from .job_values import Artefact, Job, Lease, Problem, ProofProgress, Submission, sample_job
 
 _OPEN = [state.value for state in OPEN]
+_SAMPLE_DUE_SECONDS = 86_400
 
 
 class JobWriter(JobClaims):
@@ -88,7 +89,7 @@ class JobWriter(JobClaims):
         submission: Submission | None = None,
     ) -> None:
         """The step is done: a new state, and the lease is over. A confirmed job's bundle is no
-        longer kept here.
+        longer kept here; that of a checkpoint with a trace makes the job of its sampled cells.
 
         Raises:
             LeaseLost
@@ -103,6 +104,7 @@ class JobWriter(JobClaims):
         if submission is not None:
             self._submission(lease.job.id, submission)
         if state is JobState.CONFIRMED:
+            self._ask_for_sample(lease.job)
             self._connection.execute(
                 artefacts.update().where(of_job(artefacts, self._chain, lease.job.id)),
                 {"bundle": None},
@@ -148,7 +150,9 @@ class JobWriter(JobClaims):
             "not_before_ms": self._now + min(rest_ms, LONGEST_REST_MS),
         }
         if job.state is JobState.PROVING:
-            values |= {"state": JobState.RECORDED.value, "cpu_next": cpu_next, **NO_PROGRESS}
+            starts = job.starts - is_foreseen
+            values |= {"state": JobState.RECORDED.value, "cpu_next": cpu_next, "starts": starts}
+            values |= NO_PROGRESS
         self._change(lease, values)
         self._end_attempt(lease, "failed", problem)
 
@@ -202,11 +206,13 @@ class JobWriter(JobClaims):
         return self._reader.job(job_id)
 
     def set_due(self, session_id: int, due_at: int) -> None:
-        """The session's open jobs are due at another time; who would have been late may try."""
+        """The session's open jobs are due at another time; who would have been late may try.
+        Samples are not waited for."""
         self._connection.execute(
             jobs.update()
             .where(jobs.c.chain == self._chain, jobs.c.session_id == str(session_id))
-            .where(jobs.c.state.in_(_OPEN), jobs.c.due_at != due_at),
+            .where(jobs.c.state.in_(_OPEN), jobs.c.due_at != due_at)
+            .where(jobs.c.kind != JobKind.SAMPLE.value),
             {"due_at": due_at, "late_for": None},
         )
 
@@ -216,9 +222,31 @@ class JobWriter(JobClaims):
             return {}
         return {"state": JobState.RECORDED.value, "starts": job.starts - 1, **NO_PROGRESS}
 
+    def _ask_for_sample(self, job: Job) -> None:
+        if job.kind is not JobKind.CHECKPOINT:
+            return
+        artefact, job_id = self._reader.artefact(job.id), sample_job(job.session_id, job.number)
+        if artefact is None or artefact.trace_root is None or self._reader.find(job_id):
+            return
+        self.add(
+            job_id,
+            JobKind.SAMPLE,
+            job.session_id,
+            number=job.number,
+            queue=JobQueue.AUDIT,
+            tokens=job.tokens,
+            due_at=self._now // 1000 + _SAMPLE_DUE_SECONDS,
+        )
+
     def _artefact(self, job_id: str, artefact: Artefact) -> None:
         """A proof that is built again takes the place of the former one."""
-        values = dataclasses.asdict(artefact) | {"proof_hash": artefact.proof_hash.value}
+        root, problem = artefact.trace_root, artefact.trace_problem
+        values = dataclasses.asdict(artefact) | {
+            "proof_hash": artefact.proof_hash.value,
+            "trace_root": None if root is None else root.value,
+            "trace_problem_code": None if problem is None else problem.code,
+            "trace_problem": None if problem is None else problem.message,
+        }
         self._connection.execute(artefacts.delete().where(of_job(artefacts, self._chain, job_id)))
         self._connection.execute(
             artefacts.insert(), {"chain": self._chain, "job_id": job_id, **values}

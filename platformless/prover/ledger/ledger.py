@@ -14,6 +14,7 @@ from ...closing import AsyncClosing
 from ...protocol.acknowledgement import AcknowledgementSignature
 from ...protocol.digests import StateDigest
 from ...protocol.errors import ProtocolError
+from ...protocol.sample.context import Context
 from ...protocol.window import Window
 from . import reading
 from .database import Database
@@ -125,6 +126,14 @@ class Ledger(AsyncClosing):
             LedgerDamaged: when the entries do not give the states and tokens of the checkpoint.
         """
         return await self._read(session_id, lambda session: session.window(number))
+
+    async def context(self, session_id: int, number: int) -> Context:
+        """The context in which the checkpoint ends: what its trace is of.
+
+        Raises:
+            NotInLedger: when there is no such session or checkpoint.
+        """
+        return await self._read(session_id, lambda session: session.context(number))
 
     async def acknowledgement(
         self, session_id: int, state: StateDigest

@@ -10,8 +10,10 @@ from msgspec import Struct
 from ...protocol.acknowledgement import AcknowledgementSignature
 from ...protocol.digests import StateDigest
 from ...protocol.errors import ProtocolError
+from ...protocol.header import SessionHeader
+from ...protocol.sample.context import Context
 from ...protocol.secrecy import PublicKeyBytes
-from ...protocol.transcript import State, Tokens
+from ...protocol.transcript import Entry, State, Tokens
 from ...protocol.window import Window
 from . import tables
 from .contents import CheckpointContent, EntryContent, StartContent, StreamedContent
@@ -91,12 +93,7 @@ class SessionReader:
             LedgerDamaged: when the entries do not give what the checkpoint says.
         """
         checkpoint = self.checkpoint(number)
-        row = self._ask(tables.SESSION).first()
-        if row is None:
-            raise NotInLedger(f"session {self._session_id} is not in the ledger")
-        entries = self._entries(tables.ENTRIES_BELOW, this_end=checkpoint.end_entry)
-        header = self._start(row).header
-        written = [kept.entry for kept in entries]
+        header, written = self._written(checkpoint)
         before = State.initial(header).extend(header, written[: checkpoint.first_entry])
         window = Window(
             header=header,
@@ -108,9 +105,25 @@ class SessionReader:
         _require_as_cut(window, checkpoint)
         return window
 
+    def context(self, number: int) -> Context:
+        """The context in which a checkpoint ends.
+
+        Raises:
+            NotInLedger: when there is no such session or checkpoint.
+        """
+        return Context.last_of(*self._written(self.checkpoint(number)))
+
     def acknowledgement(self, state: StateDigest) -> AcknowledgementSignature | None:
         row = self._ask(tables.ACKNOWLEDGEMENT, this_state=state.value).first()
         return None if row is None else AcknowledgementSignature(row.signature)
+
+    def _written(self, checkpoint: KeptCheckpoint) -> tuple[SessionHeader, list[Entry]]:
+        """The header, and all entries up to the checkpoint's end."""
+        row = self._ask(tables.SESSION).first()
+        if row is None:
+            raise NotInLedger(f"session {self._session_id} is not in the ledger")
+        entries = self._entries(tables.ENTRIES_BELOW, this_end=checkpoint.end_entry)
+        return self._start(row).header, [kept.entry for kept in entries]
 
     def _start(self, row: Any) -> SessionStart:
         return self._open(tables.sessions, row, StartContent).start()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ...log_context import about
 from ..broker.doorbell import Actor, Doorbell
-from ..ledger.job_states import JobState
-from ..ledger.job_values import Lease
+from ..ledger.job_states import JobQueue, JobState
+from ..ledger.job_values import Lease, Worker
 from ..ledger.jobs import Jobs
 from ..ledger.ledger import Ledger
 from .holding import Holding, claimed, held
@@ -36,6 +36,13 @@ class StepContext:
         """The lease of a job in one of these states, when it is its turn and nobody has it."""
         claim = self.jobs.claim_step(
             job_id, actor.value, states, self.owner, lease_ms=self.rules.lease_ms
+        )
+        return await claimed(self.jobs, claim)
+
+    async def claim_proof(self, queue: JobQueue, worker: Worker) -> Lease | None:
+        """The lease of the most urgent proof of a queue that this worker may build."""
+        claim = self.jobs.claim_proof(
+            queue, worker, lease_ms=self.rules.lease_ms, most_starts=self.rules.most_starts
         )
         return await claimed(self.jobs, claim)
 

@@ -7,7 +7,12 @@ PipelineError               PIP-000
 ├── BundleMissing           PIP-004   the proof's bytes are nowhere any more
 ├── ProofsUnfinished        PIP-005   a session that waits for its proofs
 ├── TransactionsSpent       PIP-006   the same transaction reverted again and again
-└── LedgerBehindChain       PIP-007   the chain has other proofs of these tokens: an old ledger
+├── LedgerBehindChain       PIP-007   the chain has other proofs of these tokens: an old ledger
+├── ForeignModel            PIP-008   the model that this worker traces is not the session's
+├── TraceTooLate            PIP-009   the proof would be late if its checkpoint were traced
+├── ContextTooLong          PIP-010   more tokens than a proof of sampled cells can be of
+├── BeaconNotThere          PIP-011   the block that draws cells is not final yet
+└── ForeignSample           PIP-012   the sample proof is of another checkpoint than was published
 """
 
 from __future__ import annotations
@@ -52,6 +57,36 @@ class ProofsUnfinished(PipelineError):
 
 class TransactionsSpent(PipelineError):
     code = "PIP-006"
+
+
+class ForeignModel(PipelineError):
+    code = "PIP-008"
+    advice = "give this worker the model file that the node serves (MODEL_PATH)"
+
+
+class TraceTooLate(PipelineError):
+    """The accounting proof, that payment waits for, goes before."""
+
+    code = "PIP-009"
+    advice = "trace on a faster machine, or with fewer tokens in a context"
+
+
+class ContextTooLong(PipelineError):
+    code = "PIP-010"
+
+
+class BeaconNotThere(PipelineError):
+    """`wait_until`: Unix seconds, when the chain is asked again."""
+
+    code = "PIP-011"
+
+    def __init__(self, message: str, *, wait_until: int) -> None:
+        super().__init__(message, expected="its block, with blocks behind it")
+        self.wait_until = wait_until
+
+
+class ForeignSample(PipelineError):
+    code = "PIP-012"
 
 
 class LedgerBehindChain(PipelineError):

@@ -10,19 +10,21 @@ from ...closing import AsyncClosing
 from ...places import find_program
 from ...protocol.acknowledgement import AcknowledgementSignature
 from ...protocol.digests import ProofHash
+from ...protocol.sample.witness import Sampling
 from ...protocol.window import Window
 from ..binary import find_prover
 from ..errors import ProverNotFound
 from ..ledger.job_values import Artefact
 from ..messages import OnProgress
 from ..process import DEFAULT_MEMORY_BYTES, StarkProver
-from ..proof import ProofReport, estimate_window, prove_window
+from ..proof import MadeProof, estimate_window, prove_window
 
 CUDA_PROGRAM = "stark-prover-cuda"
 
 
 class WindowProver(Protocol):
-    """Builds the proof of a window. Errors: `ProverError`, `Rejection`."""
+    """Builds the proofs of a window and of its sampled cells. Errors: `ProverError`,
+    `Rejection`."""
 
     async def expected_seconds(self, window: Window) -> float | None:
         """How long a proof will take; None when nothing is known."""
@@ -36,6 +38,16 @@ class WindowProver(Protocol):
         on_progress: OnProgress,
     ) -> Artefact:
         """A bundle that was verified."""
+
+    async def prove_sample(
+        self,
+        sampling: Sampling,
+        witness: bytes,
+        *,
+        deadline_seconds: float,
+        on_progress: OnProgress,
+    ) -> Artefact:
+        """A bundle of sampled cells that was verified."""
 
     async def close(self) -> None:
         """Leaves no process behind."""
@@ -82,11 +94,32 @@ class StarkWindowProver(AsyncClosing):
         )
         return artefact_of(report)
 
+    async def prove_sample(
+        self,
+        sampling: Sampling,
+        witness: bytes,
+        *,
+        deadline_seconds: float,
+        on_progress: OnProgress,
+    ) -> Artefact:
+        from ..sample import prove_sample  # it brings llama.cpp
+
+        report = await prove_sample(
+            self._prover,
+            sampling,
+            witness,
+            receipt_kind=self._receipt_kind,
+            memory_bytes=self._memory_bytes,
+            deadline_seconds=deadline_seconds,
+            on_progress=on_progress,
+        )
+        return artefact_of(report)
+
     async def close(self) -> None:
         await self._prover.close()
 
 
-def artefact_of(report: ProofReport) -> Artefact:
+def artefact_of(report: MadeProof) -> Artefact:
     """What the ledger keeps of a proof."""
     proof = report.proof
     return Artefact(

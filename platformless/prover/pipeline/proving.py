@@ -1,21 +1,29 @@
 """The step `prove`: from a checkpoint in the ledger to a verified bundle in the ledger.
 
-Needs no key of the host's, no storage and no chain: a machine with a GPU runs it.
+Needs no key of the host's, no storage and no chain: a machine with a GPU runs it. With the model it
+traces what the model computed, and the proven claim commits to that.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from ...engine.errors import EngineError
+from ...protocol.digests import TraceRoot
 from ...protocol.window import Window
 from ..broker.doorbell import Actor
 from ..ledger.job_states import JobKind, JobQueue, JobState
-from ..ledger.job_values import Artefact, Job, ProofProgress, Worker
+from ..ledger.job_values import Artefact, Job, Problem, ProofProgress, Worker
 from ..messages import Executed, Progress
 from .context import StepContext
-from .errors import DeadlineTooNear
-from .holding import Holding, claimed
+from .errors import DeadlineTooNear, PipelineError, TraceTooLate
+from .holding import Holding
 from .provers import Provers, WindowProver
+
+if TYPE_CHECKING:
+    from .tracing import Tracer
 
 log = logging.getLogger(__name__)
 _PATIENCE = 5.0
@@ -24,10 +32,17 @@ _SHORTEST_DEADLINE_SECONDS = 120.0
 
 
 class Proving:
-    """Builds proofs, one for each call."""
+    """Builds proofs, one for each call.
 
-    def __init__(self, context: StepContext, provers: Provers) -> None:
+    Args:
+        tracer: Of a worker whose claims commit to traces.
+    """
+
+    def __init__(
+        self, context: StepContext, provers: Provers, tracer: Tracer | None = None
+    ) -> None:
         self._context = context
+        self._tracer = tracer
         self._ledger = context.ledger
         self._doorbell = context.doorbell
         self._provers = provers
@@ -45,15 +60,7 @@ class Proving:
         if rung is None or rung.kind is not JobKind.CHECKPOINT:
             log.info("rung for %s, which is no proof of this ledger", job_id)
             return
-        lease = await claimed(
-            jobs,
-            jobs.claim_proof(
-                rung.queue,
-                self._worker,
-                lease_ms=self._context.rules.lease_ms,
-                most_starts=self._context.rules.most_starts,
-            ),
-        )
+        lease = await self._context.claim_proof(rung.queue, self._worker)
         if lease is None:
             return
         job = lease.job
@@ -83,10 +90,45 @@ class Proving:
         if expected is not None:
             patient = max(_PATIENCE * expected, _SHORTEST_DEADLINE_SECONDS)
             deadline = min(deadline, patient)
+        root, problem = await self._traced(job, expected or 0.0)
+        if root is not None:
+            window = replace(window, trace_root=root)
         log.info("job %s: proving on %s, attempt %d", job.id, job.device, job.starts)
-        return await prover.prove(
+        artefact = await prover.prove(
             window, acknowledgement, deadline_seconds=deadline, on_progress=tell
         )
+        return replace(artefact, trace_root=root, trace_problem=problem)
+
+    async def _traced(
+        self, job: Job, proof_seconds: float
+    ) -> tuple[TraceRoot | None, Problem | None]:
+        """The root of the checkpoint's trace, or why there is none. Payment waits for the proof:
+        it is made without a trace when there is no time for one, or when none can be made."""
+        if self._tracer is None:
+            return None, None
+        left = job.due_at - self._context.clock_ms() / 1000
+        left -= proof_seconds + self._context.rules.after_proof_seconds
+        context = await self._ledger.context(job.session_id, job.number)
+        try:
+            self._require_time(job, len(context.tokens), left)
+            root = await self._tracer.root(context)
+        except (EngineError, PipelineError) as error:
+            log.warning("job %s: not traced: %s", job.id, error)
+            return None, Problem.of(error)
+        log.info("job %s: traced, %d tokens", job.id, len(context.tokens))
+        return root, None
+
+    def _require_time(self, job: Job, tokens: int, left: float) -> None:
+        """Raises:
+        TraceTooLate
+        """
+        needed = self._tracer.expected_seconds(tokens) if self._tracer is not None else 0.0
+        if needed > left:
+            raise TraceTooLate(
+                f"checkpoint {job.number} is proven without a trace",
+                expected=f"at most {left:.0f} s for it",
+                got=f"{needed:.0f} s",
+            )
 
     async def _require_in_time(
         self, job: Job, prover: WindowProver, window: Window

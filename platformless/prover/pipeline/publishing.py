@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from ...protocol.bundle import Bundle
+from ...protocol.claim import SessionClaim
 from ...protocol.digests import ProofHash
 from ...storage.publication import Checkpoint, CheckpointPublisher
 from ..broker.doorbell import Actor
@@ -71,6 +73,7 @@ class Publishing:
 
         Raises:
             BundleMissing
+            BundleFormatError, ClaimFormatError: when what was prepared is no proof.
         """
         artefact = await self._ledger.jobs.artefact(job_id)
         prepared = self._publisher.prepared(session_id, number)
@@ -81,4 +84,11 @@ class Publishing:
         proof_hash = ProofHash.of(prepared)
         if proof_hash != artefact.proof_hash:
             log.warning("job %s: another proof of it was prepared before, and is published", job_id)
-        return replace(artefact, bundle=prepared, proof_hash=proof_hash, size_bytes=len(prepared))
+        claim = SessionClaim.decode(Bundle.decode(prepared).journal)
+        return replace(
+            artefact,
+            bundle=prepared,
+            proof_hash=proof_hash,
+            size_bytes=len(prepared),
+            trace_root=None if claim.trace_root.is_zero else claim.trace_root,
+        )

@@ -61,7 +61,8 @@ class Reconciler:
         for queue in PROOF_QUEUES:
             if queue in self._queues:
                 ids = await self._jobs.ready_proofs(queue, _AT_A_TIME)
-                await self._ring(queue, dict.fromkeys(ids, Actor.PROVE))
+                actor = Actor.SAMPLE if queue is JobQueue.AUDIT else Actor.PROVE
+                await self._ring(queue, dict.fromkeys(ids, actor))
         if JobQueue.SETTLEMENT in self._queues:
             ready = await self._jobs.ready_steps(_AT_A_TIME)
             actors = {job_id: actor_for(kind_of(job_id), state) for job_id, state in ready}

@@ -36,6 +36,13 @@ class PipelineRules:
     """What was said in a session is deleted so long after it was settled."""
     prover_memory_bytes: int = DEFAULT_MEMORY_BYTES
     longest_proof_seconds: float = 3600.0
+    sample_draws: int = 1
+    """Cells of each kind that a sample proof recomputes."""
+    sample_one_in: int = 1
+    """Of so many traced checkpoints, one gets a sample proof: the beacon says which."""
+    beacon_confirmations: int = 3
+    """Blocks, the beacon's own counted, after which it is final."""
+    longest_sample_seconds: float = float(_DAY_SECONDS)
     settling_at_once: int = 16
     """Publications, submissions and settlements under way at a time."""
     poll_seconds: float = 0.1

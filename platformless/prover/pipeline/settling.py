@@ -11,6 +11,8 @@ from ...chain.marketplace import Marketplace
 from ...chain.money import Amount
 from ...chain.sending.sender import TransactionSender
 from ...chain.session import Session, SessionStatus
+from ...storage.cids import BlobId
+from ...storage.publication import CheckpointPublisher
 from ..broker.doorbell import Actor
 from ..ledger.job_states import OVER, JobKind, JobState
 from ..ledger.job_values import Job, Lease, Problem, Submission
@@ -26,8 +28,15 @@ _LOOK_AGAIN_SECONDS = 20
 class Settling:
     """Settles sessions from the host's account."""
 
-    def __init__(self, context: StepContext, chain: Chain, sender: TransactionSender) -> None:
+    def __init__(
+        self,
+        context: StepContext,
+        chain: Chain,
+        sender: TransactionSender,
+        publisher: CheckpointPublisher,
+    ) -> None:
         self._context = context
+        self._publisher = publisher
         self._ledger = context.ledger
         self._chain = chain
         self._marketplace = Marketplace(chain)
@@ -129,7 +138,13 @@ class Settling:
         )
 
     async def _conversation_cid(self, checkpoints: list[Job]) -> str:
-        """The newest index, which names everything that was published; or nothing."""
+        """The newest index, which names everything that was published; or nothing. Sample proofs
+        are not waited for: those that are published by then are in it."""
+        if not any(one.state is JobState.CONFIRMED for one in checkpoints):
+            return ""
+        index = self._publisher.index(checkpoints[0].session_id)
+        if index is not None:
+            return str(BlobId.of(index.encode()))
         for one in reversed(checkpoints):
             if one.state is JobState.CONFIRMED:
                 published = await self._ledger.jobs.submission(one.id)

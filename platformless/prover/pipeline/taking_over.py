@@ -7,7 +7,9 @@ machine had published them. Otherwise another transcript was billed, and the job
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from dataclasses import replace
 
 from ...audit.evidence import Downloads
 from ...chain.connection import Chain
@@ -121,13 +123,13 @@ class TakingOver:
         """Raises:
         LedgerBehindChain: when the bundle is not of the claim that the ledger gives.
         """
-        expected = (await self._ledger.window(job.session_id, job.number)).claim()
-        found: object = None
+        window = await self._ledger.window(job.session_id, job.number)
+        expected, found = window.claim(), None
         if ProofHash.of(bundle) == event.proof_hash:
-            try:
+            with contextlib.suppress(ProtocolError):
                 found = SessionClaim.decode(Bundle.decode(bundle).journal)
-            except ProtocolError as error:
-                found = error
+                # Whether it was traced depends on who proved it.
+                expected = replace(expected, trace_root=found.trace_root)
         if found != expected:
             raise LedgerBehindChain(
                 f"the chain has a proof of another transcript of session {job.session_id}",

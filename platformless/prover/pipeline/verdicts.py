@@ -21,7 +21,9 @@ from ..errors import DeadlineExceeded, ProverCrashed, ProverRefused
 from ..ledger.errors import LedgerDamaged, LedgerSealBroken, NotInLedger
 from ..ledger.job_values import Job
 from .errors import (
+    BeaconNotThere,
     BundleMissing,
+    ForeignSample,
     LedgerBehindChain,
     NotAsSubmitted,
     ProofsUnfinished,
@@ -41,6 +43,7 @@ _HOPELESS = (
     NotAsSubmitted,
     TransactionsSpent,
     LedgerBehindChain,
+    ForeignSample,
 )
 _SHORTEST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 3600.0
@@ -75,7 +78,10 @@ def judge(error: Exception, job: Job, rules: PipelineRules, now_ms: int) -> Verd
         return TryAgain(rest_ms, job.device == "cuda")
     if isinstance(error, ProverCrashed | DeadlineExceeded):
         return TryAgain(rest_ms, job.device == "cuda")
-    if isinstance(error, ContractRefused | ProofsUnfinished) and error.wait_until is not None:
+    if (
+        isinstance(error, ContractRefused | ProofsUnfinished | BeaconNotThere)
+        and error.wait_until is not None
+    ):
         wait_seconds = error.wait_until - now_ms / 1000
         wait_seconds = min(max(wait_seconds, _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
         return TryAgain(round(wait_seconds * 1000), is_foreseen=True)
