@@ -1,12 +1,14 @@
-"""A stand-in for the prover, for tests of the schedule only.
+"""Stand-ins for the prover and for traces, for tests of the schedule only.
 
-It proves nothing: its bundles have the right journal and a receipt of random bytes, which any
-verifier rejects. Everything else of the pipeline (ledger, leases, broker, storage, chain) is real.
+The prover proves nothing: its bundles have the right journal and a receipt of random bytes, which
+any verifier rejects. Everything else of the pipeline (ledger, leases, broker, storage, chain) is
+real.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 import time
 from collections.abc import Callable
@@ -14,14 +16,25 @@ from dataclasses import dataclass, field
 
 from platformless.audit.release import trusted_images
 from platformless.audit.verify import CLAIM_KIND, ZKVM
+from platformless.engine.gguf_header import read_header
+from platformless.engine.model import packaged_model
+from platformless.engine.trace.facts import model_facts
 from platformless.protocol.acknowledgement import AcknowledgementSignature
+from platformless.protocol.arithmetic.operations import Reference
 from platformless.protocol.assurance import Assurance
 from platformless.protocol.bundle import Bundle
-from platformless.protocol.digests import ProofHash
+from platformless.protocol.digests import ProofHash, TraceRoot
+from platformless.protocol.sample.context import Context
 from platformless.protocol.sample.witness import Sampling
+from platformless.protocol.trace.challenge import Beacon
+from platformless.protocol.trace.settings import TraceSettings
 from platformless.protocol.window import Window
 from platformless.prover.ledger.job_values import Artefact
 from platformless.prover.messages import Executed, Execution, OnProgress, SegmentProven
+from platformless.prover.pipeline.tracing import Tracer
+from platformless.prover.sample import PlanOf
+
+from .recorded import SOME_WEIGHTS
 
 _CYCLES = 32_768
 
@@ -124,3 +137,37 @@ def _execution(journal: bytes) -> Execution:
         total_cycles=_CYCLES,
         memory_bytes=0,
     )
+
+
+class StandInTracer(Tracer):
+    """Traces nothing: its roots are hashes of the tokens, its witnesses are empty. Sessions, plans
+    and claims are as with the packaged model."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.weights_root = SOME_WEIGHTS
+        self.seconds = seconds
+        self.expected = 0.0
+        self._facts = model_facts(read_header(packaged_model()))
+        self._how = TraceSettings(llama_build="a stand-in", product_lanes=8)
+
+    async def close(self) -> None:
+        """Nothing was opened."""
+
+    def expected_seconds(self, _tokens: int) -> float:
+        return self.expected
+
+    async def root(self, context: Context) -> TraceRoot:
+        self._require_usable(context)
+        await asyncio.sleep(self.seconds)
+        return TraceRoot(hashlib.sha256(bytes(str(context.tokens), "ascii")).digest())
+
+    def sampling(
+        self, context: Context, root: TraceRoot, number: int, beacon: Beacon, plan_of: PlanOf
+    ) -> Sampling:
+        plan = plan_of(len(context.tokens))
+        return Sampling(context, self._facts, root, self._how, Reference.AVX2, number, beacon, plan)
+
+    async def witness(self, sampling: Sampling) -> bytes:
+        assert sampling.cells()
+        await asyncio.sleep(self.seconds)
+        return b""

@@ -1,13 +1,12 @@
 """From a traced checkpoint to a published proof of sampled cells.
 
-Model, traces, drawn cells and witnesses are real, and the real guest is run on a witness; the STARK
-is the stand-in's: one takes minutes (`test_sample_proof` builds a small one).
+In the first test model, trace, drawn cells and witness are real, and the real guest is run on them;
+its STARK, and all of the other tests, which are about the schedule, are stand-ins'.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from platformless.protocol import index as indexes
 from platformless.protocol.bundle import Bundle
 from platformless.protocol.claim import SessionClaim
-from platformless.protocol.digests import ProofHash, TraceRoot
+from platformless.protocol.digests import ProofHash, TraceRoot, WeightsRoot
 from platformless.protocol.index import IndexEntry
 from platformless.protocol.sample.beacon import beacon_block
 from platformless.protocol.sample.claim import SampleClaim
@@ -25,28 +24,29 @@ from platformless.protocol.trace.cells import Span
 from platformless.protocol.trace.challenge import Beacon
 from platformless.prover.binary import find_prover
 from platformless.prover.ledger.job_states import JobState
-from platformless.prover.ledger.job_values import checkpoint_job, sample_job
+from platformless.prover.ledger.job_values import (
+    checkpoint_job,
+    sample_job,
+    settlement_job,
+)
 from platformless.prover.pipeline.sample_proving import NOT_DRAWN
 from platformless.prover.pipeline.tracing import Tracer
 from platformless.prover.process import StarkProver
 from platformless.prover.sample import execute_sample
 
 from .line import Line
-from .recorded import SOME_WEIGHTS
 from .stage import TOKENS, changed
-from .stand_in import StandInProver
+from .stand_in import StandInProver, StandInTracer
 
 CONFIRMED, FAILED = JobState.CONFIRMED, JobState.FAILED
 ENOUGH_BLOCKS = 8
 PROMPT_TOKENS = 3
+_DISPUTE_SECONDS = 60
 
 
 @pytest.fixture
-async def tracer(line: Line) -> AsyncIterator[Tracer]:
-    """Of the packaged model, which the sessions name."""
-    async with await Tracer.open(None, threads=2) as tracer:
-        line.weights_root = tracer.weights_root
-        yield tracer
+def tracer() -> StandInTracer:
+    return StandInTracer()
 
 
 async def traced(line: Line, tracer: Tracer, *, checkpoints: int = 1) -> int:
@@ -73,12 +73,16 @@ async def entry_of(line: Line, session_id: int, number: int = 0) -> IndexEntry:
     return indexes.decode(await line.stored(told.index_cid)).index.entries[number]
 
 
-async def test_a_confirmed_checkpoint_gets_a_sample_proof(line: Line, tracer: Tracer) -> None:
+async def test_a_confirmed_checkpoint_gets_a_sample_proof(line: Line) -> None:
     prover = StandInProver()
-    session_id = await traced(line, tracer)
-    await line.mine(ENOUGH_BLOCKS)
-    async with line.settling(), line.sampling(tracer, prover):
-        await line.until_state(sample_job(session_id, 0), CONFIRMED)
+    async with await Tracer.open(None, threads=2) as tracer:
+        line.weights_root = tracer.weights_root
+        session_id = await traced(line, tracer)
+        await line.mine(ENOUGH_BLOCKS)
+        async with line.settling(), line.sampling(tracer, prover):
+            await line.until_state(sample_job(session_id, 0), CONFIRMED)
+    async with StarkProver(find_prover()) as guest:
+        await execute_sample(guest, prover.samplings[0], prover.witnesses[0])
     entry = await entry_of(line, session_id)
     assert entry.sample is not None
     data = await line.stored(entry.sample.cid)
@@ -100,18 +104,8 @@ async def test_a_confirmed_checkpoint_gets_a_sample_proof(line: Line, tracer: Tr
     assert (claim.first_entry, claim.tokens_before) == (0, 0)
 
 
-async def test_the_real_guest_accepts_the_witness(line: Line, tracer: Tracer) -> None:
-    prover = StandInProver()
-    session_id = await traced(line, tracer)
-    await line.mine(ENOUGH_BLOCKS)
-    async with line.settling(), line.sampling(tracer, prover):
-        await line.until_state(sample_job(session_id, 0), CONFIRMED)
-    async with StarkProver(find_prover()) as guest:
-        await execute_sample(guest, prover.samplings[0], prover.witnesses[0])
-
-
 async def test_a_later_context_is_sampled_from_its_own_beginning(
-    line: Line, tracer: Tracer
+    line: Line, tracer: StandInTracer
 ) -> None:
     """The second question begins anew, the third goes on with it."""
     prover = StandInProver()
@@ -139,7 +133,7 @@ async def test_a_later_context_is_sampled_from_its_own_beginning(
     assert index is not None
 
 
-async def test_a_beacon_that_is_not_final_is_waited_for(line: Line, tracer: Tracer) -> None:
+async def test_a_beacon_that_is_not_final_is_waited_for(line: Line, tracer: StandInTracer) -> None:
     session_id = await traced(line, tracer)
     job_id = sample_job(session_id, 0)
     async with line.settling(), line.sampling(tracer, StandInProver()):
@@ -150,7 +144,9 @@ async def test_a_beacon_that_is_not_final_is_waited_for(line: Line, tracer: Trac
         await line.until_state(job_id, CONFIRMED)
 
 
-async def test_what_the_beacon_does_not_draw_is_not_proven(line: Line, tracer: Tracer) -> None:
+async def test_what_the_beacon_does_not_draw_is_not_proven(
+    line: Line, tracer: StandInTracer
+) -> None:
     prover = StandInProver()
     session_id = await traced(line, tracer)
     await line.mine(ENOUGH_BLOCKS)
@@ -163,7 +159,7 @@ async def test_what_the_beacon_does_not_draw_is_not_proven(line: Line, tracer: T
 
 
 async def test_a_beacon_that_became_another_block_is_asked_again(
-    line: Line, tracer: Tracer
+    line: Line, tracer: StandInTracer
 ) -> None:
     """The chain was reorganised after the proof was begun."""
 
@@ -185,7 +181,7 @@ async def test_a_beacon_that_became_another_block_is_asked_again(
     assert claim.beacon == prover.samplings[1].beacon
 
 
-async def test_cells_of_another_trace_are_not_published(line: Line, tracer: Tracer) -> None:
+async def test_cells_of_another_trace_are_not_published(line: Line, tracer: StandInTracer) -> None:
     class OfAnotherTrace(StandInProver):
         async def prove_sample(self, sampling: Sampling, *args: bytes, **more: object):  # type: ignore[no-untyped-def]
             foreign = replace(sampling, trace_root=TraceRoot(b"\x77" * 32))
@@ -200,9 +196,9 @@ async def test_cells_of_another_trace_are_not_published(line: Line, tracer: Trac
 
 
 async def test_without_the_sessions_model_a_checkpoint_is_proven_without_a_trace(
-    line: Line, tracer: Tracer
+    line: Line, tracer: StandInTracer
 ) -> None:
-    line.weights_root = SOME_WEIGHTS
+    tracer.weights_root = WeightsRoot(b"\x56" * 32)
     async with line.settling(), line.proving(tracer=tracer):
         session_id = await line.open()
         await line.record(session_id)
@@ -214,10 +210,8 @@ async def test_without_the_sessions_model_a_checkpoint_is_proven_without_a_trace
     assert await line.jobs.find(sample_job(session_id, 0)) is None
 
 
-async def test_payment_does_not_wait_for_a_trace(
-    line: Line, tracer: Tracer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tracer, "expected_seconds", lambda _tokens: 1e9)
+async def test_payment_does_not_wait_for_a_trace(line: Line, tracer: StandInTracer) -> None:
+    tracer.expected = 1e9
     async with line.settling(), line.proving(tracer=tracer):
         session_id = await line.open()
         await line.record(session_id)
@@ -228,7 +222,9 @@ async def test_payment_does_not_wait_for_a_trace(
     assert artefact.trace_problem.code == "PIP-009"
 
 
-async def test_a_worker_that_is_stopped_gives_the_sample_back(line: Line, tracer: Tracer) -> None:
+async def test_a_worker_that_is_stopped_gives_the_sample_back(
+    line: Line, tracer: StandInTracer
+) -> None:
     session_id = await traced(line, tracer)
     await line.mine(ENOUGH_BLOCKS)
     job_id = sample_job(session_id, 0)
@@ -242,7 +238,7 @@ async def test_a_worker_that_is_stopped_gives_the_sample_back(line: Line, tracer
 
 
 async def test_settlement_does_not_wait_for_samples_and_names_those_that_are_there(
-    line: Line, tracer: Tracer
+    line: Line, tracer: StandInTracer
 ) -> None:
     session_id = await traced(line, tracer, checkpoints=2)
     await line.mine(ENOUGH_BLOCKS)
@@ -257,11 +253,14 @@ async def test_settlement_does_not_wait_for_samples_and_names_those_that_are_the
     assert all(entry.sample is not None for entry in index.entries)
 
 
-async def test_a_session_is_kept_until_its_samples_are_made(line: Line, tracer: Tracer) -> None:
+async def test_a_session_is_kept_until_its_samples_are_made(
+    line: Line, tracer: StandInTracer
+) -> None:
     session_id = await traced(line, tracer)
     async with line.settling():
         await line.end(session_id)
-        await line.until_state(f"{session_id}-settlement", CONFIRMED)
+        await line.pass_time(_DISPUTE_SECONDS)
+        await line.until_state(settlement_job(session_id), CONFIRMED)
         await line.pass_time(10)
     assert await line.ledger.erase_settled(line.clock_ms()) == 0
     await line.mine(ENOUGH_BLOCKS)
