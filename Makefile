@@ -5,13 +5,16 @@ CACHE := $(or $(PLATFORMLESS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platf
 export PLATFORMLESS_CACHE := $(CACHE)
 export UV_CACHE_DIR ?= $(CACHE)/uv
 
-.PHONY: help demo demo-proof test check setup prover prover-cuda contracts contracts-update interop services p2p guest guest-update bench bench-sender bench-storage bench-node bench-pipeline bench-audit bench-replay bench-cost bench-soak bench-cells vectors lock
+.PHONY: help demo demo-sampled demo-proof test check setup prover prover-cuda contracts contracts-update interop services p2p guest guest-update bench bench-sender bench-storage bench-node bench-pipeline bench-audit bench-replay bench-cost bench-soak bench-cells vectors lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
 
 demo: setup prover contracts ## a paid session on a local marketplace, streamed, proven, settled, checked (1 minute)
 	@.venv/bin/fabstir-llm-node demo --report demo-report.json
+
+demo-sampled: setup prover contracts ## the same, and cells of the model's arithmetic are proven too (15 minutes on two cores)
+	@.venv/bin/fabstir-llm-node demo --sampled --report demo-report.json
 
 demo-proof: setup prover ## prove a recorded session of 1,000 tokens, verify the proof, and see a forgery rejected
 	@tools/demo.sh

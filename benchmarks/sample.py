@@ -1,8 +1,9 @@
 """Benchmark of sampled cells: `python -m benchmarks.sample`.
 
 A transcript of the packaged model is traced; cells of each kind alone, and of all kinds mixed, are
-opened, and the guest `sample` is executed on them, without proving. Cycles are exact and the same
-on every machine. Writes tables (Markdown) and the raw figures (JSON) to `benchmarks/results/`.
+opened, and the guest `sample` is executed on them. Cycles are exact and the same on every machine.
+Then a few mixed ones are proven, and their bundles verified: that takes minutes. Writes tables
+(Markdown) and the raw figures (JSON) to `benchmarks/results/`.
 
     --tokens N   of the transcript
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -24,9 +26,9 @@ from platformless.engine.trace.tracing import open_cells, trace
 from platformless.engine.weights_opening import WeightsTree
 from platformless.protocol.digests import Address, ModelId, Salt, Seed
 from platformless.protocol.header import SessionHeader
+from platformless.protocol.sample.context import Context
 from platformless.protocol.sample.detection import detection
 from platformless.protocol.sample.plan import COVERED_KINDS, OPERATION_OF, SamplePlan
-from platformless.protocol.sample.context import Context
 from platformless.protocol.sample.witness import Sampling, sample_witness
 from platformless.protocol.terms import SessionTerms
 from platformless.protocol.trace.cells import Span
@@ -35,7 +37,9 @@ from platformless.protocol.transcript import Entry, Kind, State
 from platformless.prover.binary import find_prover
 from platformless.prover.messages import Execution
 from platformless.prover.process import StarkProver
-from platformless.prover.sample import sampling_of
+from platformless.prover.sample import prove_sample, sampling_of, verify_sample_receipt
+
+from .machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 PROGRAM = Path(__file__).parents[1] / "guest" / "elf" / "sample.bin"
@@ -45,6 +49,8 @@ MEMORY_BYTES = 11 << 30
 ALONE = (1, 17)
 """Cells of a kind: the difference is what a cell costs besides what a run costs."""
 MIXED = (4, 8, 12, 16, 21, 32, 42, 64)
+PROVEN = (4, 21)
+VERIFIED_TIMES = 5
 FRACTIONS = (0.01, 1 / 30, 0.1, 0.3)
 
 
@@ -64,6 +70,19 @@ class MixedFigures:
     paging_cycles: int
     segment_po2: tuple[int, ...]
     witness_bytes: int
+
+
+@dataclass(frozen=True)
+class ProvenFigures:
+    """Of one proof; the verification is the best of several."""
+
+    cells: int
+    segments: int
+    padded_cycles: int
+    prove_seconds: float
+    peak_memory_bytes: int
+    bundle_bytes: int
+    verify_seconds: float
 
 
 def committed(model: Model, tree: WeightsTree, length: int) -> Sampling:
@@ -133,6 +152,11 @@ async def measure(base: Sampling, model: Model, tree: WeightsTree) -> dict[str, 
                 (long - short) // (many - few),
             )
         )
+        proven = [
+            await proven_figures(prover, samplings[number], given[number])
+            for number, plan in enumerate(plans)
+            if number >= 2 * len(COVERED_KINDS) and plan.cells in PROVEN
+        ]
     first = 2 * len(COVERED_KINDS)
     mixed = [
         MixedFigures(
@@ -145,12 +169,33 @@ async def measure(base: Sampling, model: Model, tree: WeightsTree) -> dict[str, 
         "image_id": runs[0].image_id,
         "kinds": [asdict(one) for one in kinds],
         "mixed": [asdict(one) for one in mixed],
+        "proven": [asdict(one) for one in proven],
+        "machine": machine(),
     }
+
+
+async def proven_figures(prover: StarkProver, sampling: Sampling, witness: bytes) -> ProvenFigures:
+    made = await prove_sample(prover, sampling, witness, memory_bytes=MEMORY_BYTES)
+    times = []
+    for _ in range(VERIFIED_TIMES):
+        began = time.perf_counter()
+        verify_sample_receipt(made.proof.receipt, sampling.claim().encode())
+        times.append(time.perf_counter() - began)
+    return ProvenFigures(
+        cells=sampling.plan.cells,
+        segments=made.proof.segments,
+        padded_cycles=made.proof.total_cycles,
+        prove_seconds=made.proof.prove_seconds,
+        peak_memory_bytes=made.proof.peak_memory_bytes,
+        bundle_bytes=len(made.data),
+        verify_seconds=min(times),
+    )
 
 
 def table(figures: dict[str, object]) -> str:
     kinds: list[dict[str, object]] = figures["kinds"]  # type: ignore[assignment]
     mixed: list[dict[str, object]] = figures["mixed"]  # type: ignore[assignment]
+    proven: list[dict[str, float]] = figures["proven"]  # type: ignore[assignment]
     lines = [
         f"{figures['tokens']} tokens, guest {str(figures['image_id'])[:16]}…",
         "",
@@ -175,6 +220,18 @@ def table(figures: dict[str, object]) -> str:
         )
     lines += [
         "",
+        "| proven cells | segments | padded cycles | prove, s | memory, MiB | bundle, bytes "
+        "| verify, ms |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {one['cells']} | {one['segments']} | {one['padded_cycles']:,} "
+        f"| {one['prove_seconds']:,.0f} | {one['peak_memory_bytes'] / 2**20:,.0f} "
+        f"| {one['bundle_bytes']:,} | {1000 * one['verify_seconds']:.0f} |"
+        for one in proven
+    ]
+    lines += [
+        "",
         "| draws of a kind | " + " | ".join(f"{f:.1%} deviate" for f in FRACTIONS) + " |",
         "|---:|" + "---:|" * len(FRACTIONS),
     ]
@@ -182,6 +239,7 @@ def table(figures: dict[str, object]) -> str:
         f"| {k} | " + " | ".join(f"{detection(f, k):.1%}" for f in FRACTIONS) + " |"
         for k in (1, 2, 4, 8, 16, 32, 64, 128)
     ]
+    lines += ["", str(figures["machine"])]
     return "\n".join(lines)
 
 

@@ -103,6 +103,12 @@ def demo(
         Path, typer.Option("--report", help="Where the report is written, as JSON.")
     ] = Path("demo-report.json"),
     folder: Annotated[Path | None, typer.Option("--folder", help="Keep data and log here.")] = None,
+    sampled: Annotated[
+        bool,
+        typer.Option(
+            "--sampled", help="Prove cells of the model's arithmetic as well (minutes on a CPU)."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a marketplace on this machine, and one paid session from token to settled proof."""
@@ -110,7 +116,7 @@ def demo(
     def run(output: Output) -> None:
         from .demo.command import show_demo
 
-        show_demo(output, report, folder)
+        show_demo(output, report, folder, sampled=sampled)
 
     guarded(PROGRAM, "demo", as_json, run)
 

@@ -155,22 +155,29 @@ class Line(Stage):
 
     # What has become of it
 
-    async def until(self, reached: Callable[[], Awaitable[object]], what: object = None) -> None:
-        """Polls; fails after a minute, with what is known of every job."""
+    async def until(
+        self,
+        reached: Callable[[], Awaitable[object]],
+        what: object = None,
+        seconds: float = LIMIT_SECONDS,
+    ) -> None:
+        """Polls; fails after that time, with what is known of every job."""
         try:
-            async with asyncio.timeout(LIMIT_SECONDS):
+            async with asyncio.timeout(seconds):
                 while not await reached():
                     await asyncio.sleep(0.02)
         except TimeoutError:
             told = "\n".join(map(str, await self.jobs.newest(50)))
             raise AssertionError(f"not reached: {what or reached}\n{told}") from None
 
-    async def until_state(self, job_id: str, *states: JobState) -> Job:
+    async def until_state(
+        self, job_id: str, *states: JobState, seconds: float = LIMIT_SECONDS
+    ) -> Job:
         async def reached() -> bool:
             job = await self.jobs.find(job_id)
             return job is not None and job.state in states
 
-        await self.until(reached, (job_id, states))
+        await self.until(reached, (job_id, states), seconds)
         return await self.jobs.job(job_id)
 
     async def until_problem(self, job_id: str, code: str) -> Job:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 from rich.console import Console
 
 from platformless.node.demo.display import DemoDisplay
-from platformless.node.demo.report import DemoReport, ProvenCheckpoint
+from platformless.node.demo.report import DemoReport, ProvenCheckpoint, SampledCheckpoint
 
 CHECKPOINT = ProvenCheckpoint(
     number=0,
@@ -23,11 +24,22 @@ CHECKPOINT = ProvenCheckpoint(
     delta_cid="blobdelta",
     transaction_hash="0xcd",
 )
+SAMPLE = SampledCheckpoint(
+    number=0,
+    total_cycles=1_310_720,
+    segments=2,
+    prove_seconds=560.04,
+    device="cpu",
+    bundle_bytes=520_850,
+    trace_root="0x12",
+    proof_cid="blobsample",
+)
 REPORT = DemoReport(
     session_id=1,
     tokens=346,
     stream_seconds=8.12345,
     checkpoints=(CHECKPOINT,),
+    samples=(),
     settlement_transaction="0xef",
     deposit="0.5 USDC",
     host_earned="0.001557 USDC",
@@ -53,6 +65,13 @@ def test_a_person_sees_what_was_asked_for() -> None:
     assert rows["prove time"] == "13.0 s on cpu"
     assert rows["CID"] == "blobproof"
     assert rows["verified"] == "yes (assurance: accounting)"
+
+
+def test_sampled_cells_are_told_where_they_were_proven() -> None:
+    report = replace(REPORT, samples=(SAMPLE,))
+    assert json.loads(json.dumps(report.to_json()))["samples"][0]["proof_cid"] == "blobsample"
+    assert dict(report.rows())["cells: prove time"] == "560.0 s on cpu"
+    assert REPORT.to_json()["samples"] == []
 
 
 def test_without_a_terminal_progress_is_a_line_for_each_thing_done() -> None:

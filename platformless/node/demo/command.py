@@ -16,7 +16,9 @@ from .report import DemoReport
 from .run import run_demo
 
 
-def show_demo(output: Output, report_file: Path, folder: Path | None) -> DemoReport:
+def show_demo(
+    output: Output, report_file: Path, folder: Path | None, *, sampled: bool = False
+) -> DemoReport:
     """Runs the demo, shows what came of it, and writes the report.
 
     Raises:
@@ -24,7 +26,7 @@ def show_demo(output: Output, report_file: Path, folder: Path | None) -> DemoRep
     """
     display = DemoDisplay(output.errors if output.as_json else output.console)
     with _folder(folder) as place:
-        report = asyncio.run(run_demo(place, display))
+        report = asyncio.run(run_demo(place, display, sampled=sampled))
     document = report.to_json()
     write_file(report_file, (json.dumps(document, indent=2) + "\n").encode())
     if output.as_json:

@@ -6,32 +6,40 @@ import asyncio
 import time
 
 from ...prover.ledger.job_states import JobKind, JobState
-from ...prover.ledger.job_values import Job, settlement_job
+from ...prover.ledger.job_values import Job, checkpoint_job, settlement_job
 from ...prover.ledger.jobs import Jobs, clock_ms
 from .display import DemoDisplay
 from .errors import DemoFailed
-from .report import ProvenCheckpoint
+from .report import ProvenCheckpoint, SampledCheckpoint
 
 _PROOF_SECONDS = 480.0
+_SAMPLE_SECONDS = 3 * 3600.0
 _SETTLE_SECONDS = 180.0
 _LOOK_SECONDS = 0.2
 
 
 async def until_confirmed(jobs: Jobs, session_id: int, display: DemoDisplay) -> None:
-    deadline = time.monotonic() + _PROOF_SECONDS
+    await _until_done(jobs, session_id, JobKind.CHECKPOINT, _PROOF_SECONDS, display)
+
+
+async def until_sampled(jobs: Jobs, session_id: int, display: DemoDisplay) -> None:
+    await _until_done(jobs, session_id, JobKind.SAMPLE, _SAMPLE_SECONDS, display)
+
+
+async def _until_done(
+    jobs: Jobs, session_id: int, kind: JobKind, seconds: float, display: DemoDisplay
+) -> None:
+    deadline = time.monotonic() + seconds
     with display.bar("proof") as advance:
         while True:
-            found = [
-                job
-                for job in await jobs.of_sessions([session_id])
-                if job.kind is JobKind.CHECKPOINT
-            ]
+            of_session = await jobs.of_sessions([session_id])
+            found = [job for job in of_session if job.kind is kind]
             if not found:
-                raise DemoFailed("no checkpoint was cut", expected="one", got="none")
+                raise DemoFailed(f"there is no {kind.value} to prove", expected="one", got="none")
             _require_going(found, deadline)
             done = sum(_fraction(job) for job in found) / len(found)
             slowest = min(found, key=_fraction)
-            advance(done, f"checkpoint {slowest.number} {slowest.state.value}")
+            advance(done, f"{kind.value} {slowest.number} {slowest.state.value}")
             if all(job.state is JobState.CONFIRMED for job in found):
                 return
             await asyncio.sleep(_LOOK_SECONDS)
@@ -96,4 +104,28 @@ async def proven_checkpoints(jobs: Jobs, session_id: int) -> tuple[ProvenCheckpo
                     transaction_hash=sent.transaction_hash or "",
                 )
             )
+    return tuple(found)
+
+
+async def sampled_checkpoints(jobs: Jobs, session_id: int) -> tuple[SampledCheckpoint, ...]:
+    found = []
+    for job in await jobs.of_sessions([session_id]):
+        if job.kind is not JobKind.SAMPLE:
+            continue
+        artefact, sent = await jobs.artefact(job.id), await jobs.submission(job.id)
+        traced = await jobs.artefact(checkpoint_job(session_id, job.number))
+        if artefact is None or traced is None:
+            raise DemoFailed("a checkpoint's cells were not proven", got=job.id)
+        found.append(
+            SampledCheckpoint(
+                number=job.number,
+                total_cycles=artefact.total_cycles,
+                segments=artefact.segments,
+                prove_seconds=artefact.prove_ms / 1000,
+                device=artefact.device,
+                bundle_bytes=artefact.size_bytes,
+                trace_root=str(traced.trace_root),
+                proof_cid=sent.proof_cid or "",
+            )
+        )
     return tuple(found)

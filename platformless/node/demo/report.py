@@ -30,6 +30,24 @@ class ProvenCheckpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class SampledCheckpoint:
+    """The proof of a checkpoint's sampled cells, from the host's ledger."""
+
+    number: int
+    total_cycles: int
+    """Padded to whole segments."""
+    segments: int
+    prove_seconds: float
+    device: str
+    bundle_bytes: int
+    trace_root: str
+    proof_cid: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
 class DemoReport:
     """Amounts are texts with their token."""
 
@@ -38,6 +56,8 @@ class DemoReport:
     """Completion tokens, verified by the client as they came."""
     stream_seconds: float
     checkpoints: tuple[ProvenCheckpoint, ...]
+    samples: tuple[SampledCheckpoint, ...]
+    """None in a demo that traces nothing."""
     settlement_transaction: str
     deposit: str
     host_earned: str
@@ -54,6 +74,7 @@ class DemoReport:
             "tokens": self.tokens,
             "stream_seconds": round(self.stream_seconds, 3),
             "checkpoints": [checkpoint.to_json() for checkpoint in self.checkpoints],
+            "samples": [sample.to_json() for sample in self.samples],
             "settlement_transaction": self.settlement_transaction,
             "deposit": self.deposit,
             "host_earned": self.host_earned,
@@ -74,6 +95,14 @@ class DemoReport:
                 (f"{prefix}bundle", f"{one.bundle_bytes:,} bytes"),
                 (f"{prefix}CID", one.proof_cid),
                 (f"{prefix}submitted in", one.transaction_hash),
+            ]
+        for sample in self.samples:
+            prefix = f"cells {sample.number}: " if len(self.samples) > 1 else "cells: "
+            rows += [
+                (f"{prefix}cycles", f"{sample.total_cycles:,} in {sample.segments} segment(s)"),
+                (f"{prefix}prove time", f"{sample.prove_seconds:.1f} s on {sample.device}"),
+                (f"{prefix}bundle", f"{sample.bundle_bytes:,} bytes"),
+                (f"{prefix}CID", sample.proof_cid),
             ]
         return [
             *rows,

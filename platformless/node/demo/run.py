@@ -32,10 +32,16 @@ from ..reading_settings import load_settings
 from ..supervisor.run import free_port
 from .display import DemoDisplay
 from .errors import DemoFailed
-from .following import proven_checkpoints, until_confirmed, until_settled
+from .following import (
+    proven_checkpoints,
+    sampled_checkpoints,
+    until_confirmed,
+    until_sampled,
+    until_settled,
+)
 from .machine import running_node
 from .marketplace import QUICKLY, register_host
-from .report import DemoReport
+from .report import DemoReport, SampledCheckpoint
 
 QUESTIONS = (
     "Explain in a few sentences why the sky is blue.",
@@ -54,8 +60,11 @@ _SETTINGS = {
 }
 
 
-async def run_demo(folder: Path, display: DemoDisplay) -> DemoReport:
+async def run_demo(folder: Path, display: DemoDisplay, *, sampled: bool = False) -> DemoReport:
     """The whole. `folder` keeps the node's data and log.
+
+    Args:
+        sampled: Whether the host traces what the model computes, and cells of it are proven.
 
     Raises:
         DemoFailed: when a step did not do what it should.
@@ -71,6 +80,7 @@ async def run_demo(folder: Path, display: DemoDisplay) -> DemoReport:
             **_SETTINGS,
             "API_PORT": str(free_port("127.0.0.1")),
             "DATA_FOLDER": str(folder / "node"),
+            "TRACE": "always" if sampled else "off",
         }
         async with running_node(environment, folder) as facts:
             display.say(f"node at {facts['url']}, portal at {facts['portals']}")
@@ -136,6 +146,11 @@ async def _prove(
             await until_confirmed(ledger.jobs, session.id, display)
             display.step("The host settles the session after the dispute window")
             await until_settled(ledger.jobs, session.id, display)
+            samples: tuple[SampledCheckpoint, ...] = ()
+            if settings.trace != "off":
+                display.step("The host proves cells of the model's arithmetic that a block drew")
+                await until_sampled(ledger.jobs, session.id, display)
+                samples = await sampled_checkpoints(ledger.jobs, session.id)
             checkpoints = await proven_checkpoints(ledger.jobs, session.id)
             settled = await ledger.jobs.submission(settlement_job(session.id))
         on_chain = await Marketplace(chain).session(session.id)
@@ -148,7 +163,8 @@ async def _prove(
     display.step(
         "An audit: prove-session, from chain, portal, the client's transcript and the model"
     )
-    audit = await _audited(dev_chain, facts["portals"], folder, session.id)
+    asked = ("--require-samples",) if samples else ()
+    audit = await _audited(dev_chain, facts["portals"], folder, session.id, asked)
     for row in audit["coverage"]:
         display.say(f"{row['component']}: {row['coverage']}")
     replay = audit["replay"]
@@ -161,6 +177,7 @@ async def _prove(
         tokens=session.tokens,
         stream_seconds=stream_seconds,
         checkpoints=checkpoints,
+        samples=samples,
         settlement_transaction=settled.transaction_hash or "",
         deposit=str(on_chain.deposit),
         host_earned=str(on_chain.paid_to_host),
@@ -172,9 +189,12 @@ async def _prove(
 
 
 async def _audited(
-    dev_chain: DevChain, portal_url: str, folder: Path, session_id: int
+    dev_chain: DevChain, portal_url: str, folder: Path, session_id: int, asked: tuple[str, ...]
 ) -> dict[str, Any]:
     """What `prove-session audit` says, with all that the client has and the model.
+
+    Args:
+        asked: What is insisted on besides.
 
     Raises:
         DemoFailed: when it rejects anything.
@@ -192,7 +212,7 @@ async def _audited(
         *("--transcript", str(saved_path(folder / "client", session_id))),
         *("--model", str(packaged_model()), "--minimum-assurance", "replayed"),
         *("--require-acknowledgement", "--require-settled", "--deltas", "read"),
-        *("--require-exact-replay", "--require-index", "--ask-private-hosts", "--json"),
+        *("--require-exact-replay", "--require-index", "--ask-private-hosts", *asked, "--json"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
