@@ -58,7 +58,10 @@ class Line(Stage):
         tracer: Tracer | None = None,
     ) -> AsyncIterator[Proving]:
         """A worker that builds proofs with stand-ins, the preferred one first."""
-        by_device = {getattr(one, "device", "cpu"): one for one in provers or [StandInProver()]}
+        by_device = {
+            one.device if isinstance(one, StandInProver) else "cpu": one
+            for one in provers or [StandInProver()]
+        }
         context = StepContext(
             ledger or self.ledger, self.doorbell, rules or self.rules, owner, self.clock_ms
         )
