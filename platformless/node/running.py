@@ -146,7 +146,10 @@ class Node:
             self.guard,
             settings.idle_connection_seconds,
         )
-        facts = NodeFacts(__version__, commit(), self._network.chain_id, self._network.name, models)
+        network = self._network
+        facts = NodeFacts(
+            __version__, commit(), network.chain_id, network.name, models, settings.trace
+        )
         health = Health(self._checks())
         self.monitor = await parts.enter_async_context(self._monitor(health))
         app = node_app(

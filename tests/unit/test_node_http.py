@@ -8,6 +8,7 @@ import hashlib
 import logging
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -247,11 +248,17 @@ async def test_many_who_ask_at_once_are_one_question(
     assert node.asked == 4
 
 
+@pytest.mark.parametrize(("trace", "named"), [("sampled", "sampled-traces"), ("always", "traces")])
+def test_a_host_that_traces_says_so(trace: str, named: str) -> None:
+    assert replace(FACTS, trace=trace).features == (*FACTS.features, named)
+
+
 async def test_version_names_what_is_served(http: httpx.AsyncClient) -> None:
     body = (await http.get("/v1/version")).json()
     features = body.pop("features")
     assert "wallet-challenge" in features
     assert not [name for name in features if "search" in name]
+    assert not [name for name in features if "traces" in name]
     assert body == {
         "version": "1.2.3",
         "build": "abcdef0",

@@ -27,6 +27,8 @@ FEATURES = (
 )
 """Clients look for features of their own here, such as web search; what is not served is not
 named."""
+TRACED = {"sampled": "sampled-traces", "always": "traces"}
+"""Features of a host whose claims commit to traces: some, or all, get a proof of sampled cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,12 @@ class NodeFacts:
     chain_id: int
     chain_name: str
     models: tuple[ServedModel, ...]
-    features: tuple[str, ...] = FEATURES
+    trace: str = "off"
+    """As TRACE says: whether claims commit to traces."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return (*FEATURES, TRACED[self.trace]) if self.trace in TRACED else FEATURES
 
 
 class VersionBody(Struct, frozen=True):
