@@ -18,7 +18,19 @@ Rejection                    VER-000   a proof or a claim is not accepted; carri
 ├── UnexpectedClaim          VER-601   step 6
 ├── AcknowledgementMissing   VER-701   step 7
 ├── AcknowledgementInvalid   VER-702
-└── AcknowledgementForeign   VER-703
+├── AcknowledgementForeign   VER-703
+├── AcknowledgementMisplaced VER-704
+└── UnexpectedSample         VER-800   step 6, of a proof of sampled cells
+    ├── SampleOfOtherSession     VER-801   another header, or other terms
+    ├── SampleOfOtherCheckpoint  VER-802   another state, or other tokens
+    ├── SampleOfOtherTrace       VER-803   another root than the checkpoint committed to
+    ├── SampleOfNoTrace          VER-804   the root of no trace
+    ├── BeaconForeign            VER-805   not the block behind the submission, or not its hash
+    ├── KindsLeftOut             VER-806   no cells of a kind
+    ├── TooFewDraws              VER-807   fewer cells of a kind than the policy asks for
+    ├── PositionsLeftOut         VER-808   positions from which no cell could be drawn
+    ├── ModelFactsForeign        VER-809   facts of another model than that of the weights root
+    └── ContextForeign           VER-810   a context that does not begin where it says
 VerifierError                VRF-000   the check could not run
 └── VerifierDamaged          VRF-001   the module or the trusted list is not what was released
 RecoveryProblem              RCV-000   a checkpoint's conversation cannot be had, or not trusted
@@ -170,6 +182,58 @@ class AcknowledgementInvalid(Rejection):
 class AcknowledgementForeign(Rejection):
     code = "VER-703"
     step = Step.ACKNOWLEDGEMENT
+
+
+class AcknowledgementMisplaced(Rejection):
+    code = "VER-704"
+    step = Step.ACKNOWLEDGEMENT
+
+
+class UnexpectedSample(Rejection):
+    """A true proof of sampled cells that is not the one the auditor expects."""
+
+    code = "VER-800"
+    step = Step.EXPECTATION
+
+
+class SampleOfOtherSession(UnexpectedSample):
+    code = "VER-801"
+
+
+class SampleOfOtherCheckpoint(UnexpectedSample):
+    code = "VER-802"
+
+
+class SampleOfOtherTrace(UnexpectedSample):
+    code = "VER-803"
+
+
+class SampleOfNoTrace(UnexpectedSample):
+    code = "VER-804"
+
+
+class BeaconForeign(UnexpectedSample):
+    code = "VER-805"
+
+
+class KindsLeftOut(UnexpectedSample):
+    code = "VER-806"
+
+
+class TooFewDraws(UnexpectedSample):
+    code = "VER-807"
+
+
+class PositionsLeftOut(UnexpectedSample):
+    code = "VER-808"
+
+
+class ModelFactsForeign(UnexpectedSample):
+    code = "VER-809"
+
+
+class ContextForeign(UnexpectedSample):
+    code = "VER-810"
 
 
 class VerifierError(PlatformlessError):

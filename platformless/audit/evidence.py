@@ -15,7 +15,8 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from ..chain.networks import Network
 from ..chain.session import Session
@@ -56,6 +57,7 @@ from .release import trusted_images
 from .room import Room
 from .verify import Policy, VerificationReport, verify_bundle
 
+_Checked = TypeVar("_Checked")
 OnDone = Callable[[int, int], None]
 """Called with how many checkpoints are done, and how many there are."""
 
@@ -206,11 +208,9 @@ class Gathering:
     async def _delta(self, place: CheckpointOnChain) -> Delta:
         require_same_record(place)
         blob = _blob("delta", place.delta_cid)
-        largest = self._limits.largest_delta_bytes
-        async with self._room.for_bytes(blob.size, largest):
-            data = await self._downloads.get(blob, largest_bytes=largest)
-            async with self._checks:
-                return await asyncio.to_thread(self._read_delta, place, data)
+        return await self._fetched(
+            blob, self._limits.largest_delta_bytes, partial(self._read_delta, place)
+        )
 
     def _read_delta(self, place: CheckpointOnChain, data: bytes) -> Delta:
         published = deltas.decode(data)
@@ -234,24 +234,48 @@ class Gathering:
         data = await self._downloads.get(
             _bundle_blob(place), largest_bytes=self._limits.largest_bundle_bytes
         )
-        proof_hash = ProofHash.of(data)
-        if proof_hash != place.proof_hash:
-            raise BundleMismatch(
-                f"bundle {place.number} is not the one that was submitted",
-                expected=place.proof_hash,
-                got=proof_hash,
-            )
-        return data
+        return _submitted(place, data)
+
+    async def named_bundle(
+        self, what: str, cid: str, proof_hash: ProofHash, check: Callable[[bytes], _Checked]
+    ) -> _Checked:
+        """What `check` makes, in a thread, of a bundle that the host names elsewhere than on chain.
+
+        Raises:
+            NothingPublished, BundleMismatch, StorageError; and what `check` raises.
+        """
+
+        def checked(data: bytes) -> _Checked:
+            _require_hash(what, proof_hash, data)
+            return check(data)
+
+        async with self._slots:
+            return await self._fetched(_blob(what, cid), self._limits.largest_bundle_bytes, checked)
+
+    async def given_bundle(self, data: bytes, check: Callable[[bytes], _Checked]) -> _Checked:
+        """As `named_bundle`, of bytes that are at hand."""
+        async with self._checks:
+            return await asyncio.to_thread(check, data)
 
     async def _proof(self, place: CheckpointOnChain, delta: Delta | None) -> VerificationReport:
-        size = _bundle_blob(place).size
-        async with self._room.for_bytes(size, self._limits.largest_bundle_bytes):
-            bundle = await self.bundle(place)
-            async with self._checks:
-                report = await asyncio.to_thread(verify_bundle, bundle, self._policy(place))
+        def checked(data: bytes) -> VerificationReport:
+            return verify_bundle(_submitted(place, data), self._policy(place))
+
+        report = await self._fetched(
+            _bundle_blob(place), self._limits.largest_bundle_bytes, checked
+        )
         if delta is not None:
             require_delta_digest(place.number, report.claim.delta_digest, delta)
         return report
+
+    async def _fetched(
+        self, blob: BlobId, largest_bytes: int, use: Callable[[bytes], _Checked]
+    ) -> _Checked:
+        """What `use` makes of a file, in a thread, while there is room for the file."""
+        async with self._room.for_bytes(blob.size, largest_bytes):
+            data = await self._downloads.get(blob, largest_bytes=largest_bytes)
+            async with self._checks:
+                return await asyncio.to_thread(use, data)
 
     def _policy(self, place: CheckpointOnChain) -> Policy:
         return self._trust.policy(
@@ -326,6 +350,18 @@ def joined(found: Sequence[CheckpointEvidence]) -> list[CheckpointEvidence]:
     return result
 
 
+def _submitted(place: CheckpointOnChain, data: bytes) -> bytes:
+    """The bytes, if they are the bundle whose hash is on chain."""
+    _require_hash(f"bundle {place.number}", place.proof_hash, data)
+    return data
+
+
+def _require_hash(what: str, expected: ProofHash, data: bytes) -> None:
+    got = ProofHash.of(data)
+    if got != expected:
+        raise BundleMismatch(f"{what} is not the one that was named", expected=expected, got=got)
+
+
 def _bundle_blob(place: CheckpointOnChain) -> BlobId:
     if place.proof_cid is None:
         raise EventMismatch(
@@ -338,5 +374,5 @@ def _bundle_blob(place: CheckpointOnChain) -> BlobId:
 
 def _blob(what: str, cid: str) -> BlobId:
     if not cid:
-        raise NothingPublished(f"the chain names no {what}", expected="a CID", got="none")
+        raise NothingPublished(f"no {what} was named", expected="a CID", got="none")
     return BlobId.parse(cid)

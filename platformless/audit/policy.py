@@ -13,6 +13,7 @@ from ..protocol.aggregate import AggregateClaim
 from ..protocol.claim import SessionClaim
 from ..protocol.digests import Address, ModelId
 from ..protocol.errors import SignatureFormatError
+from ..protocol.terms import SessionTerms
 from ..protocol.transcript import Tokens
 from .errors import (
     AcknowledgementForeign,
@@ -25,6 +26,13 @@ Claim = SessionClaim | AggregateClaim
 """Both say which session they are of, and where they begin and end."""
 
 
+class OfSession(Protocol):
+    """A claim of any kind: all say which session they are of."""
+
+    @property
+    def terms(self) -> SessionTerms: ...
+
+
 class ClaimPolicy(Protocol):
     """A rule about a claim, of one checkpoint or of a whole session."""
 
@@ -32,11 +40,18 @@ class ClaimPolicy(Protocol):
         """Raises UnexpectedClaim when the claim breaks the rule."""
 
 
+class TermsPolicy(Protocol):
+    """A rule about the session that a claim of any kind is of."""
+
+    def verify(self, claim: OfSession) -> None:
+        """Raises UnexpectedClaim when the claim breaks the rule."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExpectedChain:
     chain_id: int
 
-    def verify(self, claim: Claim) -> None:
+    def verify(self, claim: OfSession) -> None:
         _same("chain", self.chain_id, claim.terms.chain_id)
 
 
@@ -44,7 +59,7 @@ class ExpectedChain:
 class ExpectedMarketplace:
     marketplace: Address
 
-    def verify(self, claim: Claim) -> None:
+    def verify(self, claim: OfSession) -> None:
         _same("marketplace", self.marketplace, claim.terms.marketplace)
 
 
@@ -52,7 +67,7 @@ class ExpectedMarketplace:
 class ExpectedSession:
     session_id: int
 
-    def verify(self, claim: Claim) -> None:
+    def verify(self, claim: OfSession) -> None:
         _same("session", self.session_id, claim.terms.session_id)
 
 
@@ -60,7 +75,7 @@ class ExpectedSession:
 class ExpectedHost:
     host: Address
 
-    def verify(self, claim: Claim) -> None:
+    def verify(self, claim: OfSession) -> None:
         _same("host", self.host, claim.terms.host)
 
 
@@ -68,7 +83,7 @@ class ExpectedHost:
 class ExpectedClient:
     client: Address
 
-    def verify(self, claim: Claim) -> None:
+    def verify(self, claim: OfSession) -> None:
         _same("client", self.client, claim.terms.client)
 
 
@@ -91,7 +106,7 @@ class ExpectedTokens:
 class ExpectedModel:
     model_id: ModelId
 
-    def verify(self, claim: Claim) -> None:
+    def verify(self, claim: OfSession) -> None:
         _same("model id", self.model_id, claim.terms.model_id)
 
 
@@ -101,7 +116,7 @@ class ExpectedPrice:
 
     price: int
 
-    def verify(self, claim: Claim) -> None:
+    def verify(self, claim: OfSession) -> None:
         _same("price", self.price, claim.terms.price)
 
 

@@ -33,7 +33,12 @@ from .sandbox import ReceiptKinds, Usage, Verifier, released_verifier
 
 ZKVM = "risc0-zkvm 3.0.6"
 CLAIM_KIND = "session"
-_CLAIMS = {"session": "a session claim", "aggregate": "an aggregate claim"}
+_CLAIMS = {
+    "session": ("a session claim", Assurance.ACCOUNTING),
+    "aggregate": ("an aggregate claim", Assurance.ACCOUNTING),
+    "sample": ("a sample claim", Assurance.SAMPLED),
+}
+"""What a kind of claim is called, and the level that it gives."""
 _KINDS = {
     "composite": ReceiptKinds.COMPOSITE,
     "succinct": ReceiptKinds.SUCCINCT,
@@ -170,7 +175,7 @@ def check_proof(data: bytes, claim_kind: str, policy: Policy, verifier: Verifier
         Rejection: for the first step that fails.
         VerifierError: when the check cannot run.
     """
-    # Step 1: the one encoding of a bundle, a claim kind we know, no more assurance than it has.
+    # Step 1: the one encoding of a bundle, a claim kind we know, the assurance that it gives.
     try:
         bundle = Bundle.decode(data)
     except BundleFormatError as error:
@@ -179,10 +184,11 @@ def check_proof(data: bytes, claim_kind: str, policy: Policy, verifier: Verifier
         raise UnknownClaimKind(
             "unknown kind of claim", expected=claim_kind, got=repr(bundle.claim_kind)
         )
-    if bundle.assurance != Assurance.ACCOUNTING.value:
+    name, level = _CLAIMS[claim_kind]
+    if bundle.assurance != level.value:
         raise OverstatedAssurance(
-            f"{_CLAIMS[claim_kind]} does not give this assurance",
-            expected=Assurance.ACCOUNTING.value,
+            f"{name} does not give this assurance",
+            expected=level.value,
             got=repr(bundle.assurance),
         )
 
@@ -230,17 +236,19 @@ def steps_of(
     *,
     claim: str,
     parts: str = "",
+    expectation: str = "",
 ) -> tuple[StepReport, ...]:
     """The steps of an accepted bundle. `claim` sums up its claim; `parts` tells whom else it
-    trusts."""
+    trusts, `expectation` what step 6 compared, where that is not the policy's expectations."""
     expected = len(policy.expectations)
+    met = expectation or (f"met: {expected}" if expected else "nothing was expected")
     shown = {
         Step.PARSE: f"{bundle.claim_kind} claim, bundle format {bundle.format}",
         Step.RECEIPT_KIND: f"{bundle.receipt_kind}, {bundle.zkvm}",
         Step.IMAGE: f"trusted: {bundle.image}{parts}",
         Step.STARK: f"holds for this program and claim, {len(bundle.receipt):,} bytes",
         Step.CLAIM: claim,
-        Step.EXPECTATION: f"met: {expected}" if expected else "nothing was expected",
+        Step.EXPECTATION: met,
         Step.ACKNOWLEDGEMENT: f"signed by {acknowledged_by}"
         if acknowledged_by
         else "no signature, and none required",

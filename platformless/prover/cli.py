@@ -9,33 +9,26 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ..audit.policy import (
-    Acknowledgement,
-    Claim,
-    ClaimPolicy,
-    ExpectedChain,
-    ExpectedClient,
-    ExpectedHost,
-    ExpectedMarketplace,
-    ExpectedSession,
-    ExpectedTokens,
-)
-from ..audit.verify import Policy, claim_to_json
-from ..audit.whole_session import aggregate_to_json, verify_any
-from ..console import AsJson, BadInput, Output, guarded, read_file, require_folder, write_file
+from ..audit.policy import Claim
+from ..audit.sample import sample_to_json
+from ..audit.verify import claim_to_json
+from ..audit.whole_session import aggregate_to_json
+from ..console import AsJson, Output, guarded, read_file, require_folder, write_file
 from ..protocol.aggregate import CLAIM_KIND as AGGREGATE
 from ..protocol.aggregate import AggregateClaim
 from ..protocol.bundle import Bundle
 from ..protocol.claim import SessionClaim
-from ..protocol.digests import Address
 from ..protocol.record import SessionRecord
-from ..protocol.transcript import Tokens
+from ..protocol.sample.claim import CLAIM_KIND as SAMPLE
+from ..protocol.sample.claim import SampleClaim
 from .auditing.aggregate import aggregate
 from .auditing.audit import audit
+from .auditing.model import model
 from .auditing.recover import recover
+from .auditing.verify import BundleFile, verify
 from .auditing.watch import watch
 from .binary import find_prover
-from .output import show_claim, show_estimate, show_proof, show_verification
+from .output import show_claim, show_estimate, show_proof, show_sample_claim
 from .process import StarkProver
 from .progress import ProgressDisplay
 from .proof import ProofReport, estimate_window, prove_window
@@ -51,7 +44,6 @@ app = typer.Typer(
 )
 
 RecordFile = Annotated[Path, typer.Argument(metavar="RECORD.json", help="A recorded session.")]
-BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A proof bundle.")]
 CheckpointNumber = Annotated[
     int, typer.Option("--checkpoint", min=0, help="Which checkpoint of the record.")
 ]
@@ -143,60 +135,12 @@ def prove(
 
 
 @app.command()
-def verify(
-    bundle: BundleFile,
-    expect_chain: Annotated[int | None, typer.Option(help="Chain id.")] = None,
-    expect_marketplace: Annotated[str | None, typer.Option(help="Marketplace address.")] = None,
-    expect_session: Annotated[int | None, typer.Option(help="Session id.")] = None,
-    expect_host: Annotated[str | None, typer.Option(help="Host address.")] = None,
-    expect_client: Annotated[str | None, typer.Option(help="Client address.")] = None,
-    expect_tokens: Annotated[
-        str | None, typer.Option(metavar="A:B", help="Completion tokens before and after.")
-    ] = None,
-    require_acknowledgement: Annotated[
-        bool, typer.Option("--require-acknowledgement", help="Insist on the client's signature.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Check a bundle in numbered steps; needs no prover and trusts nobody."""
-
-    def run(output: Output) -> None:
-        rules: list[ClaimPolicy] = []
-        if expect_chain is not None:
-            rules.append(ExpectedChain(expect_chain))
-        if expect_marketplace is not None:
-            rules.append(ExpectedMarketplace(Address.from_hex(expect_marketplace)))
-        if expect_session is not None:
-            rules.append(ExpectedSession(expect_session))
-        if expect_host is not None:
-            rules.append(ExpectedHost(Address.from_hex(expect_host)))
-        if expect_client is not None:
-            rules.append(ExpectedClient(Address.from_hex(expect_client)))
-        if expect_tokens is not None:
-            rules.append(_token_range(expect_tokens))
-        policy = Policy(
-            expectations=rules, acknowledgement=Acknowledgement(require_acknowledgement)
-        )
-        report = verify_any(read_file(bundle), policy)
-        if as_json:
-            output.json("accepted", verification=report.to_json())
-        else:
-            show_verification(output, report)
-
-    _guarded("verify", as_json, run)
-
-
-@app.command()
 def inspect(bundle: BundleFile, as_json: AsJson = False) -> None:
     """Print what a bundle says, without checking that it is true."""
 
     def run(output: Output) -> None:
         decoded = Bundle.decode(read_file(bundle))
-        claim = (
-            AggregateClaim.decode(decoded.journal)
-            if decoded.claim_kind == AGGREGATE
-            else SessionClaim.decode(decoded.journal)
-        )
+        claim = _CLAIMS.get(decoded.claim_kind, SessionClaim).decode(decoded.journal)
         described: dict[str, Any] = {
             "format": decoded.format,
             "claim_kind": decoded.claim_kind,
@@ -215,12 +159,17 @@ def inspect(bundle: BundleFile, as_json: AsJson = False) -> None:
         for name, value in described.items():
             output.line(f"{name.replace('_', ' ')}: {value}")
         output.line("")
-        show_claim(output, claim)
+        if isinstance(claim, SampleClaim):
+            show_sample_claim(output, claim)
+        else:
+            show_claim(output, claim)
         output.line("[yellow]not verified[/]: `prove-session verify` checks that this is true")
 
     _guarded("inspect", as_json, run)
 
 
+app.command()(verify)
+app.command()(model)
 app.command()(recover)
 app.command()(audit)
 app.command()(aggregate)
@@ -247,14 +196,16 @@ def _guarded(command: str, as_json: bool, run: Callable[[Output], None]) -> None
     guarded(_PROGRAM, command, as_json, run)
 
 
-def _claim_json(claim: Claim) -> dict[str, Any]:
+_CLAIMS: dict[str, type[SessionClaim | AggregateClaim | SampleClaim]] = {
+    AGGREGATE: AggregateClaim,
+    SAMPLE: SampleClaim,
+}
+"""Of other kinds than a checkpoint's."""
+
+
+def _claim_json(claim: Claim | SampleClaim) -> dict[str, Any]:
+    if isinstance(claim, SampleClaim):
+        return sample_to_json(claim)
     if isinstance(claim, AggregateClaim):
         return aggregate_to_json(claim)
     return claim_to_json(claim)
-
-
-def _token_range(text: str) -> ExpectedTokens:
-    before, colon, after = text.partition(":")
-    if not colon or not before.isdecimal() or not after.isdecimal():
-        raise BadInput("not a range of tokens", expected="A:B, two whole numbers", got=repr(text))
-    return ExpectedTokens(Tokens(int(before)), Tokens(int(after)))

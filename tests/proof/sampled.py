@@ -11,8 +11,8 @@ from platformless.engine.trace.capture import NodeRows, capture
 from platformless.engine.trace.supported import traceable_settings
 from platformless.engine.trace.tracing import TraceForest, layout_of
 from platformless.engine.weights_opening import WeightsTree
-from platformless.protocol.sample.plan import SamplePlan
 from platformless.protocol.sample.context import Context
+from platformless.protocol.sample.plan import SamplePlan
 from platformless.protocol.sample.witness import Sampling, sample_witness
 from platformless.protocol.trace.cells import Span
 from platformless.protocol.trace.challenge import Beacon

@@ -27,7 +27,7 @@ from platformless.protocol.delta import Delta
 from platformless.protocol.digests import ProofHash
 from platformless.protocol.exported import ExportedTranscript
 from platformless.protocol.header import SessionHeader
-from platformless.protocol.index import CheckpointIndex, IndexEntry
+from platformless.protocol.index import CheckpointIndex, IndexEntry, PublishedSample
 from platformless.protocol.transcript import Entry, Tokens
 from platformless.retrying import Backoff
 from platformless.storage.client import ClientSettings, PortalClient
@@ -36,6 +36,8 @@ from platformless.storage.portals import Portals, PortalsSettings
 from platformless.storage.wire import WireSettings
 from tests.chain.world import World
 from tests.data.make_recovery import BUNDLES, PRICE, SESSION_ID, checkpoints
+from tests.data.make_traced import BUNDLES as TRACED_BUNDLES
+from tests.data.make_traced import traced_checkpoints
 
 BRIEF_PORTALS = PortalsSettings(patience_seconds=0.5)
 BRIEF_WIRE = WireSettings(silence_seconds=1.0, request_seconds=5.0)
@@ -57,7 +59,13 @@ class Stage:
         self.host_key = bytes(self.world.dev_chain.accounts["host"].key)
         self.client_key = bytes(self.world.dev_chain.accounts["client"].key)
         self.submitted: list[ProofSubmission] = []
+        self.samples: dict[int, PublishedSample] = {}
         self.files: list[bytes] = []
+
+    def commit_to_traces(self) -> None:
+        """From now on the session is the one whose claims have trace roots (`make_traced`)."""
+        self._recorded = traced_checkpoints(self.world.dev_chain)
+        self.bundles = [path.read_bytes() for path in TRACED_BUNDLES]
 
     # What an honest host has
 
@@ -161,6 +169,8 @@ class Stage:
             )
             index = index.with_entry(entry)
             before = after
+        for number, sample in self.samples.items():
+            index = index.with_sample(number, sample)
         newest = deltas.sign(self.deltas[-1], self.host_key).signature
         return indexes.sign(index, newest, key or self.host_key).encode()
 

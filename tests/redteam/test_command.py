@@ -15,6 +15,7 @@ from platformless.protocol.record import EntryRecord, HeaderRecord
 from tests.data.make_aggregate import BUNDLE as AGGREGATE
 from tests.data.make_recovery import SESSION_ID
 
+from .sampling import sample_honestly, trusted_model
 from .stage import Stage
 
 
@@ -92,13 +93,44 @@ async def test_a_policy_file_and_flags(stage: Stage, tmp_path: Path) -> None:
     assert "AUD-610" in broken.stderr
 
 
+async def test_samples_are_asked_for_by_flags(stage: Stage, tmp_path: Path) -> None:
+    """The released verifier is asked here, so a stand-in for a receipt is no proof."""
+    await sample_honestly(stage, 0)
+    index = tmp_path / "index.json"
+    index.write_bytes(stage.index())
+    root, facts = trusted_model()
+    trusting = ("--index", str(index), "--trust-model", f"{root}={facts}")
+    done = await command(stage, "audit", "--json", *trusting)
+    assert done.returncode == 1
+    document = json.loads(done.stdout)["audit"]
+    assert [one["sample"]["state"] for one in document["checkpoints"]] == ["rejected", "missing"]
+    assert document["policy"]["models"] == {str(root): str(facts)}
+    stage.samples.clear()
+    index.write_bytes(stage.index())
+    done = await command(stage, "audit", *trusting)
+    assert done.returncode == 0, done.stdout
+    assert "AUD-341" in done.stdout
+    for more in (("--minimum-assurance", "sampled"), ("--require-samples",)):
+        done = await command(stage, "audit", *trusting, *more)
+        assert done.returncode == 1, done.stdout
+    rare = ("--sample-one-in", str(2**20), "--require-samples", "--minimum-assurance", "sampled")
+    done = await command(stage, "audit", *trusting, *rare)
+    assert done.returncode == 0, done.stdout
+    assert "level sampled" in done.stdout
+    assert "not drawn" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("more", "status"),
     [
         (("--replay", "guess"), 2),
         (("--model", "/no/such/file.gguf"), 2),
         (("--transcript", "/no/such/file.json"), 2),
-        (("--minimum-assurance", "sampled"), 2),
+        (("--minimum-assurance", "proven"), 2),
+        (("--sample", "/no/such/file.bundle"), 2),
+        (("--sample-draws", "1", "--trust-model", "0x12"), 2),
+        (("--trust-model", "0x12=0x34"), 2),
+        (("--trust-image", "trace=00"), 2),
         (("--receipt-kind", "fake"), 2),
         (("--trust-image", "session"), 2),
         (("--marketplace", "0x12"), 2),

@@ -15,10 +15,13 @@ from platformless.audit.replay.checks import Agreement, TextCheck
 from platformless.audit.replay.modes import ReplayMode
 from platformless.audit.replay.report import ModelFile, ReplayReport, TokenTable
 from platformless.audit.replay.verdict import Outcome, judge_statistical
+from platformless.audit.sample import SampleReport, sample_coverage
+from platformless.audit.sample_expected import Unchecked
 from platformless.audit.session.coverage import coverage_of
 from platformless.audit.session.findings import Finding, Severity, worst_first
 from platformless.audit.session.payments import Payment
 from platformless.audit.session.report import AuditReport, CheckpointAudit, TokenTotals
+from platformless.audit.session.sample_states import CheckpointSample, SampleState
 from platformless.audit.session.session_policy import AuditPolicy, Shown
 from platformless.audit.session.transcript_check import TranscriptCheck
 from platformless.audit.verify import ZKVM, VerificationReport
@@ -44,8 +47,11 @@ from platformless.protocol.digests import (
     TraceRoot,
     WeightsRoot,
 )
+from platformless.protocol.sample.facts import ModelFactsDigest
 from platformless.protocol.terms import SessionTerms
 from platformless.protocol.transcript import Tokens
+
+from ..sampled_cells import claim_of
 
 USDC = Token(Address(b"\x11" * 20), "USDC", 6)
 HOST, CLIENT, MARKETPLACE = (Address(bytes([fill]) * 20) for fill in (0x22, 0x33, 0x44))
@@ -76,7 +82,12 @@ ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066
 
 
 def checkpoint(
-    number: int, *, proven: bool = True, delta: str = "read", acknowledged: bool = True
+    number: int,
+    *,
+    proven: bool = True,
+    delta: str = "read",
+    acknowledged: bool = True,
+    sample: SampleState = SampleState.UNTRACED,
 ) -> CheckpointAudit:
     """One checkpoint of `TOKENS`; `delta` is read, sealed or missing."""
     before = Tokens(number * TOKENS)
@@ -106,7 +117,7 @@ def checkpoint(
         _proof(number, acknowledged) if proven else None,
         None if proven else NothingPublished("the chain names no bundle"),
     )
-    return CheckpointAudit(evidence, proven, time)
+    return CheckpointAudit(evidence, proven, time, _sample(number, sample) if proven else None)
 
 
 def report(
@@ -128,11 +139,20 @@ def report(
         for one in checkpoints
         if one.evidence.proof is not None and one.evidence.proof.acknowledged_by is not None
     ]
-    tokens = TokenTotals(claimed, proven, max(signed, default=Tokens(0)))
+    samples = [one.sample for one in checkpoints if one.sample is not None]
+    tokens = TokenTotals(
+        claimed,
+        proven,
+        max(signed, default=Tokens(0)),
+        Tokens(sum(one.covered for one in samples)),
+        Tokens(sum(one.spared for one in samples)),
+    )
+    sampled = claimed > 0 and tokens.sampled + tokens.spared >= claimed
     assurance = None
     if proven:
-        replayed = replay is not None and replay.replayed
-        assurance = Assurance.REPLAYED if replayed else Assurance.ACCOUNTING
+        assurance = Assurance.SAMPLED if sampled else Assurance.ACCOUNTING
+        if replay is not None and replay.replayed:
+            assurance = Assurance.REPLAYED
     over = status is not SessionStatus.ACTIVE
     shown = Shown(
         tokens.claimed,
@@ -142,6 +162,10 @@ def report(
         tuple(one.delta_state for one in checkpoints),
         index_checked=True,
         settled=over,
+        sampled=sampled,
+        sampled_tokens=tokens.sampled,
+        spared_tokens=tokens.spared,
+        sample_draws=2 if tokens.sampled else 0,
     )
     due = PRICE.cost(claimed)
     fee = Amount(due.units // 10 if over else 0, USDC)
@@ -180,7 +204,7 @@ def report(
         replay=replay,
         tokens=tokens,
         assurance=assurance,
-        coverage=coverage_of(shown, transcript, replay),
+        coverage=coverage_of(shown, transcript, replay, one_in=policy.sample_one_in),
         findings=worst_first(findings),
         policy=policy,
         images=dict(policy.images),
@@ -238,6 +262,26 @@ def replayed(margins: Sequence[float]) -> AuditReport:
         findings = [Finding("AUD-411", Severity.ERROR, "the tokens are not this model's")]
     received = TranscriptCheck(entries=3, tokens=TOKENS, matched=TOKENS)
     return report([checkpoint(0)], findings, transcript=received, replay=replay)
+
+
+def sampled() -> AuditReport:
+    """Every checkpoint was drawn, and its cells accepted."""
+    return report([checkpoint(number, sample=SampleState.ACCEPTED) for number in range(3)])
+
+
+def partly_sampled() -> AuditReport:
+    """One checkpoint in every state that sampled cells may be in; a policy asks for a few."""
+    root, facts = WeightsRoot(b"\x88" * 32), ModelFactsDigest(b"\x99" * 32)
+    policy = AuditPolicy(sample_one_in=4, sample_draws=2, models={root: facts})
+    return report(
+        [checkpoint(number, sample=state) for number, state in enumerate(SampleState)],
+        [
+            Finding("VER-805", Severity.ERROR, "another beacon", "one", "another", 4),
+            Finding("AUD-341", Severity.WARNING, "sampled cells are not shown", checkpoint=3),
+            Finding("AUD-342", Severity.NOTE, "the cells are not drawn yet", checkpoint=1),
+        ],
+        policy=policy,
+    )
 
 
 def in_one_proof(count: int = 3) -> AuditReport:
@@ -334,6 +378,34 @@ def replay_of(margins: Sequence[float]) -> ReplayReport:
         seconds=2.0,
         verdict=verdict,
         findings=(),
+    )
+
+
+def _sample(number: int, state: SampleState) -> CheckpointSample:
+    if state is SampleState.NOT_DRAWN:
+        return CheckpointSample(state).sparing(TOKENS)
+    if state is SampleState.ACCEPTED:
+        return CheckpointSample(state, TOKENS, report=_sampled(number, (Unchecked.CONTEXT,)))
+    if state is SampleState.UNCHECKED_FACTS:
+        return CheckpointSample(state, report=_sampled(number, (Unchecked.FACTS,)))
+    return CheckpointSample(state)
+
+
+def _sampled(number: int, unchecked: tuple[Unchecked, ...]) -> SampleReport:
+    return SampleReport(
+        proof_hash=ProofHash(b"\xdd" * 32),
+        assurance=Assurance.SAMPLED,
+        coverage=sample_coverage(unchecked),
+        image_id=IMAGE,
+        receipt_kind="composite",
+        zkvm=ZKVM,
+        bundle_bytes=345_678,
+        acknowledged_by=None,
+        steps=(),
+        fuel=0,
+        verifier_memory_bytes=0,
+        claim=claim_of(replace(_claim(number), trace_root=TraceRoot(b"\xee" * 32))),
+        unchecked=unchecked,
     )
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from platformless.audit.session.document import AuditDocument, schema
 from platformless.audit.session.report import AuditReport
+from platformless.audit.session.sample_states import SampleState
 from platformless.console import Output
 from platformless.errors import PlatformlessError
 from platformless.prover.auditing.show import show_audit
@@ -25,8 +26,10 @@ from .audit_reports import (
     hostile,
     in_one_proof,
     many,
+    partly_sampled,
     rejected,
     replayed,
+    sampled,
     without_proofs,
 )
 
@@ -39,6 +42,8 @@ REPORTS = {
     "many": many(),
     "replayed": replayed([0.0] * 300),
     "in one proof": in_one_proof(),
+    "sampled": sampled(),
+    "partly sampled": partly_sampled(),
     "absurd": absurd(),
 }
 
@@ -72,6 +77,26 @@ def shown(made: AuditReport) -> str:
 def test_what_is_shown_is_short(made: AuditReport) -> None:
     assert made.outcome in shown(made)
     assert shown(made).count("\n") < 200
+
+
+def test_sampled_cells_are_shown_with_what_they_are_worth() -> None:
+    text = shown(sampled())
+    assert "accepted, level sampled" in text
+    assert "accepted, 2 of each kind" in text
+    assert "1-(1-f)^2" in text
+    assert "chosen from these logits is not shown" in text
+    part = shown(partly_sampled())
+    for state in SampleState:
+        assert state.value in part
+    assert "1,000 tokens in contexts with an accepted proof, 1,000 in checkpoints that" in part
+    assert "at one in 4" in part
+
+
+@pytest.mark.parametrize("made", [sampled(), partly_sampled()])
+def test_arithmetic_is_sampled_only_where_every_token_is(made: AuditReport) -> None:
+    (row,) = [one for one in made.coverage if one.name == "model arithmetic"]
+    everything = made.tokens.sampled + made.tokens.spared == made.tokens.claimed
+    assert row.coverage.value == ("sampled" if everything else "not covered")
 
 
 def test_what_strangers_wrote_is_only_printed() -> None:

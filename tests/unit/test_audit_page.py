@@ -10,8 +10,9 @@ import pytest
 from platformless.audit.session.html import render_html
 from platformless.audit.session.page.figures import Step, margins, shares, timeline
 from platformless.audit.session.report import AuditReport
+from platformless.audit.session.sample_states import SampleState
 
-from .audit_reports import ACTIVE, hostile, many, replayed
+from .audit_reports import ACTIVE, hostile, many, partly_sampled, replayed, sampled
 from .test_audit_document import REPORTS
 
 _VOID = {"meta", "br"}
@@ -59,6 +60,14 @@ def test_a_page_is_well_formed_and_needs_nothing(made: AuditReport) -> None:
     read(page)
     assert f"Session {made.session.id}: {made.outcome}" in page
     assert page.encode()
+
+
+def test_the_page_tells_the_sampled_cells_of_each_checkpoint() -> None:
+    page = render_html(partly_sampled())
+    for state in SampleState:
+        assert f">{state.value}</td>" in page
+    assert "0x" + "99" * 32 in page
+    assert "were drawn and recomputed for 3,000" in render_html(sampled())
 
 
 def test_what_strangers_wrote_is_text() -> None:

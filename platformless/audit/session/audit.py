@@ -6,9 +6,10 @@
     4  every checkpoint's delta and bundle, joined from first to last (`evidence`)
     5  the proof of the whole session, where one was given, in place of the bundles
     6  the host's index (`index_check`)
-    7  the client's transcript: every entry and state (`transcript_check`)
-    8  the model: the transcript replayed (`audit.replay`)
-    9  the policy (`session_policy`)
+    7  the proofs of sampled cells (`samples`)
+    8  the client's transcript: every entry and state (`transcript_check`)
+    9  the model: the transcript replayed (`audit.replay`)
+    10 the policy (`session_policy`)
 
 Whatever a node, a portal or a bundle returns ends in a report or in an error with a code; what
 cannot be checked is not accepted.
@@ -19,24 +20,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ...chain.connection import Chain
 from ...errors import PlatformlessError
 from ...protocol import delta as deltas
 from ...protocol.errors import ProtocolError
-from ...storage.errors import StorageError
-from ..errors import (
-    JoinsNothing,
-    KeyNeeded,
-    NothingPublished,
-)
+from ...protocol.index import PublishedSample
 from ..evidence import CheckpointEvidence, Downloads, Gathering
 from .concluding import Gathered, conclude
 from .errors import (
     AuditorFailed,
-    DeltaSealed,
     IndexUnavailable,
     NodesDisagree,
     NothingToReplay,
@@ -44,15 +39,17 @@ from .errors import (
     SessionActive,
     TranscriptLonger,
 )
+from .evidence_findings import evidence_findings
 from .facts import SessionFacts, check_facts, check_tokens, compare, read_facts, still_there
 from .findings import Finding, Severity
 from .identity import check_identity
-from .index_check import check_index
+from .index_check import check_index, published_samples
 from .index_source import index_from_host
 from .inputs import AuditInputs, OnStage
 from .payments import check_payment
 from .replaying import replay
 from .report import AuditReport
+from .samples import SamplesChecked, SampleSources, check_samples
 from .transcript_check import (
     ProvenCheckpoint,
     TranscriptCheck,
@@ -100,6 +97,7 @@ async def audit_session(
             await audit.read()
             await audit.gather()
             await audit.read_index()
+            await audit.check_samples()
             await still_there(chain, audit.facts)
     except TimeoutError as error:
         raise AuditorFailed(
@@ -135,10 +133,13 @@ class _Audit:
         self._evidence: list[CheckpointEvidence] = []
         self._whole: AggregateReport | None = None
         self._proven: list[ProvenCheckpoint] = []
+        self._index: bytes | None = None
         self._index_checked = False
+        self._samples = SamplesChecked()
         self._transcript: TranscriptCheck | None = None
         self._replay: ReplayReport | None = None
         self.facts: SessionFacts
+        self._gathering: Gathering
 
     # Steps 1 to 3
 
@@ -172,7 +173,7 @@ class _Audit:
 
     async def gather(self) -> None:
         facts, inputs = self.facts, self.inputs
-        gathering = Gathering(
+        gathering = self._gathering = Gathering(
             self._chain.network,
             self._downloads,
             facts.session,
@@ -202,7 +203,7 @@ class _Audit:
             on_done=lambda done, total: self._on_stage("checking checkpoints", done, total),
         )
         for item in self._evidence:
-            self._find_evidence(item)
+            self._findings += evidence_findings(item)
         if whole is None:
             self._proven = proven_by_parts(self._evidence)
             return
@@ -237,9 +238,37 @@ class _Audit:
             return
         found = list(check_index(data, self._session_id, facts.session.host, facts.places()))
         self._find(found)
+        self._index = data
         self._index_checked = not found
 
     # Step 7
+
+    async def check_samples(self) -> None:
+        facts, inputs = self.facts, self.inputs
+        published: Mapping[int, PublishedSample] = {}
+        if self._index is not None:
+            host = facts.session.host
+            published = published_samples(self._index, self._session_id, host, facts.places())
+        self._samples = await check_samples(
+            self._chain,
+            inputs.second_node,
+            facts,
+            self._proven,
+            self._gathering,
+            inputs.policy,
+            SampleSources(
+                published,
+                inputs.samples,
+                inputs.transcript,
+                inputs.model,
+                replays=inputs.transcript is not None,
+                bundles_checked=self._whole is None,
+            ),
+            self._on_stage,
+        )
+        self._findings += self._samples.findings
+
+    # Step 8
 
     def check_transcript(self) -> None:
         transcript = self.inputs.transcript
@@ -261,13 +290,15 @@ class _Audit:
             self._find(check_texts(transcript, deltas.merge(read), self.facts.claimed))
         self._on_stage("checking the transcript", 1, 1)
 
-    # Step 8
+    # Step 9
 
     async def replay(self) -> None:
         inputs = self.inputs
         if inputs.model is None:
             return
         if inputs.transcript is None:
+            if self._samples.model_used:
+                return
             self._find(
                 [
                     NothingToReplay(
@@ -288,7 +319,7 @@ class _Audit:
         )
         self._findings += found
 
-    # Step 9
+    # Step 10
 
     def report(self) -> AuditReport:
         """The conclusion."""
@@ -299,6 +330,7 @@ class _Audit:
                 evidence=self._evidence,
                 whole=self._whole,
                 proven=self._proven,
+                samples=self._samples.checkpoints,
                 transcript=self._transcript,
                 replay=self._replay,
                 index_checked=self._index_checked,
@@ -308,31 +340,10 @@ class _Audit:
             time.monotonic() - self._started,
         )
 
-    def _find_evidence(self, item: CheckpointEvidence) -> None:
-        number = item.place.number
-        if isinstance(item.problem, KeyNeeded):
-            sealed = DeltaSealed(
-                f"delta {number} is sealed: only its signature was checked",
-                expected=item.problem.expected,
-            )
-            self._findings.append(Finding.of(sealed, Severity.NOTE, number))
-        elif item.problem is not None:
-            self._findings.append(Finding.of(item.problem, _severity(item.problem), number))
-        if item.proof_problem is not None:
-            problem = item.proof_problem
-            self._findings.append(Finding.of(problem, _severity(problem), number))
-
     def _find(
         self, problems: Iterable[PlatformlessError], severity: Severity = Severity.ERROR
     ) -> None:
         self._findings += [Finding.of(one, severity) for one in problems]
-
-
-def _severity(problem: PlatformlessError) -> Severity:
-    """What cannot be had is for the policy to judge (unproven tokens, missing deltas); what is
-    wrong is an error."""
-    absent = isinstance(problem, (StorageError, NothingPublished, JoinsNothing))
-    return Severity.WARNING if absent else Severity.ERROR
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

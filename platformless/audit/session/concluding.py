@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from .facts import SessionFacts
 from .findings import Finding, worst_first
 from .payments import payment_of
 from .report import AuditReport, CheckpointAudit, TokenTotals
+from .sample_states import CheckpointSample, SampleState
 from .session_policy import AuditPolicy, Shown
 from .transcript_check import ProvenCheckpoint, TranscriptCheck
 
@@ -34,6 +35,8 @@ class Gathered:
     evidence: Sequence[CheckpointEvidence]
     whole: AggregateReport | None
     proven: Sequence[ProvenCheckpoint]
+    samples: Mapping[int, CheckpointSample]
+    """Of the proven checkpoints, by number."""
     transcript: TranscriptCheck | None
     replay: ReplayReport | None
     index_checked: bool
@@ -53,6 +56,7 @@ def conclude(gathered: Gathered, policy: AuditPolicy, seconds: float) -> AuditRe
             item,
             item.place.number in numbers,
             item.place.record.submitted_at if item.place.record else None,
+            gathered.samples.get(item.place.number),
         )
         for item in gathered.evidence
     )
@@ -70,6 +74,10 @@ def conclude(gathered: Gathered, policy: AuditPolicy, seconds: float) -> AuditRe
         replayed_exactly=assurance is Assurance.REPLAYED
         and replay is not None
         and replay.mode is ReplayMode.EXACT,
+        sampled=tokens.claimed > 0 and tokens.sampled + tokens.spared >= tokens.claimed,
+        sampled_tokens=tokens.sampled,
+        spared_tokens=tokens.spared,
+        sample_draws=_least_draws(gathered.samples),
     )
     broken = [Finding.of(one) for one in policy.broken_by(shown)]
     return AuditReport(
@@ -85,7 +93,9 @@ def conclude(gathered: Gathered, policy: AuditPolicy, seconds: float) -> AuditRe
         replay=gathered.replay,
         tokens=tokens,
         assurance=shown.assurance,
-        coverage=coverage_of(shown, gathered.transcript, gathered.replay),
+        coverage=coverage_of(
+            shown, gathered.transcript, gathered.replay, one_in=policy.sample_one_in
+        ),
         findings=worst_first([*gathered.findings, *broken]),
         policy=policy,
         images=dict(policy.images),
@@ -101,7 +111,20 @@ def _totals(gathered: Gathered, checkpoints: Sequence[CheckpointAudit]) -> Token
     if whole is not None and whole.acknowledged_by is not None:
         signed.append(whole.claim.tokens_after)
     proven = sum(one.place.tokens for one in checkpoints if one.proven)
-    return TokenTotals(gathered.facts.claimed, Tokens(proven), max(signed, default=Tokens(0)))
+    samples = [one.sample for one in checkpoints if one.proven and one.sample is not None]
+    return TokenTotals(
+        gathered.facts.claimed,
+        Tokens(proven),
+        max(signed, default=Tokens(0)),
+        Tokens(sum(one.covered for one in samples)),
+        Tokens(sum(one.spared for one in samples)),
+    )
+
+
+def _least_draws(samples: Mapping[int, CheckpointSample]) -> int:
+    """k of the accepted proof that has fewest; 0 where there is none."""
+    accepted = (one.report for one in samples.values() if one.state is SampleState.ACCEPTED)
+    return min((one.least_draws for one in accepted if one is not None), default=0)
 
 
 def _assurance(gathered: Gathered, tokens: TokenTotals) -> Assurance | None:
@@ -113,4 +136,7 @@ def _assurance(gathered: Gathered, tokens: TokenTotals) -> Assurance | None:
         and gathered.transcript is not None
         and gathered.transcript.matched >= tokens.claimed
     )
-    return Assurance.REPLAYED if replayed else Assurance.ACCOUNTING
+    if replayed:
+        return Assurance.REPLAYED
+    sampled = tokens.sampled + tokens.spared >= tokens.claimed
+    return Assurance.SAMPLED if sampled else Assurance.ACCOUNTING

@@ -15,9 +15,17 @@ _NOT, _PROVEN, _CHECKED = Coverage.NOT_COVERED, Coverage.PROVEN, Coverage.CHECKE
 
 
 def coverage_of(
-    shown: Shown, transcript: TranscriptCheck | None, replay: ReplayReport | None
+    shown: Shown,
+    transcript: TranscriptCheck | None,
+    replay: ReplayReport | None,
+    *,
+    one_in: int = 1,
 ) -> tuple[Component, ...]:
-    """The table of a report."""
+    """The table of a report.
+
+    Args:
+        one_in: The policy's rate of checkpoints that must have a proof of sampled cells.
+    """
     everything = shown.claimed > 0 and shown.proven == shown.claimed
     part = f"{shown.proven:,} of {shown.claimed:,} billed tokens"
     received = transcript is not None and everything and transcript.matched >= shown.claimed
@@ -67,13 +75,7 @@ def coverage_of(
             if read
             else "deltas that nobody opened here may say anything",
         ),
-        Component(
-            "model arithmetic",
-            _CHECKED if consistent else _NOT,
-            "the transcript was replayed with the model file"
-            if consistent
-            else "that this model, prompt and sampler produce these tokens was not shown",
-        ),
+        _arithmetic(shown, consistent, one_in),
         Component(
             "delivery",
             _CHECKED if acknowledged else _NOT,
@@ -82,3 +84,39 @@ def coverage_of(
             else f"the client has signed for {shown.acknowledged:,} of {shown.claimed:,} tokens",
         ),
     )
+
+
+def _arithmetic(shown: Shown, replayed: bool, one_in: int) -> Component:
+    sampled = _sampled(shown, one_in)
+    if replayed:
+        told = ["the transcript was replayed with the model file", *sampled]
+        return Component("model arithmetic", _CHECKED, "; besides, ".join(told))
+    if not sampled:
+        return Component(
+            "model arithmetic",
+            _NOT,
+            "that this model, prompt and sampler produce these tokens was not shown",
+        )
+    return Component(
+        "model arithmetic",
+        Coverage.SAMPLED if shown.sampled and shown.proven == shown.claimed else _NOT,
+        f"{sampled[0]}; that the tokens were chosen from these logits is not shown",
+    )
+
+
+def _sampled(shown: Shown, one_in: int) -> list[str]:
+    """What sampled cells show, if there are any, or would be if a checkpoint had been drawn."""
+    if not shown.sampled_tokens and not shown.spared_tokens:
+        return []
+    told = f"{shown.sampled_tokens:,} of {shown.claimed:,} billed tokens are in sampled contexts"
+    if shown.sampled_tokens:
+        k = shown.sample_draws
+        told += (
+            f", at least {k} draws of each kind: a kind of which a fraction f deviates is found "
+            f"with 1-(1-f)^{k}"
+        )
+    if shown.spared_tokens:
+        told += (
+            f"; {shown.spared_tokens:,} are in checkpoints that were not drawn, at one in {one_in}"
+        )
+    return [told]

@@ -55,6 +55,8 @@ class TokenFields(Struct, frozen=True, forbid_unknown_fields=True):
     proven: Count
     unproven: Count
     acknowledged: Count
+    sampled: Count
+    spared: Count
 
 
 class PaymentFields(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,8 +82,30 @@ class BundleFields(Struct, frozen=True, forbid_unknown_fields=True):
     zkvm: str
 
 
+class SampleFields(Struct, frozen=True, forbid_unknown_fields=True):
+    """A checkpoint's sampled cells; null is what no proof says. `least_draws` is of the kind of
+    which fewest cells were drawn, `unchecked` what there was nothing to compare with."""
+
+    state: Literal[
+        "untraced", "waiting", "not drawn", "missing", "rejected", "unchecked facts", "accepted"
+    ]
+    covered_tokens: Count
+    spared_tokens: Count
+    least_draws: Count | None
+    kinds: Count | None
+    cells: Count | None
+    positions: Count | None
+    first_entry: Count | None
+    beacon_block: Count | None
+    model_facts: Digest | None
+    proof_hash: Digest | None
+    bytes: Count | None
+    unchecked: list[str]
+
+
 class CheckpointFields(Struct, frozen=True, forbid_unknown_fields=True):
-    """`bundle` and `state_after` are those of the checkpoint's own proof, if it was accepted."""
+    """`bundle` and `state_after` are those of the checkpoint's own proof, if it was accepted;
+    `sample` is null where no claim of the checkpoint was."""
 
     checkpoint: Count
     tokens: tuple[int, int]
@@ -96,6 +120,7 @@ class CheckpointFields(Struct, frozen=True, forbid_unknown_fields=True):
     acknowledged: bool
     bundle: BundleFields | None
     state_after: Digest | None
+    sample: SampleFields | None
 
 
 class WholeSessionFields(BundleFields, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -119,7 +144,7 @@ class FindingFields(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PolicyFields(Struct, frozen=True, forbid_unknown_fields=True):
-    minimum_assurance: Literal["accounting", "replayed"]
+    minimum_assurance: Literal["accounting", "sampled", "replayed"]
     most_unproven_tokens: Count
     receipt_kinds: list[str]
     images: dict[str, Digest]
@@ -128,6 +153,10 @@ class PolicyFields(Struct, frozen=True, forbid_unknown_fields=True):
     require_index: bool
     require_settled: bool
     require_exact_replay: bool
+    require_samples: bool
+    sample_draws: Count
+    sample_one_in: Count
+    models: dict[str, Digest]
 
 
 class AuditDocument(Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,7 +164,7 @@ class AuditDocument(Struct, frozen=True, forbid_unknown_fields=True):
 
     format: Literal["session-audit/1"]
     outcome: Literal["accepted", "rejected"]
-    assurance: Literal["accounting", "replayed"] | None
+    assurance: Literal["accounting", "sampled", "replayed"] | None
     coverage: list[CoverageRow]
     session: SessionFields
     read_at: ReadAt

@@ -23,6 +23,12 @@ AuditProblem                 AUD-000
 ├── TextDiffers              AUD-324   the delta tells another text than the transcript
 ├── TranscriptLonger         AUD-325   the transcript goes on where no proof does
 ├── NothingToReplay          AUD-326   a model was given, and no transcript
+├── SampleMissing            AUD-341   a drawn checkpoint whose proof of sampled cells was not had
+├── BeaconNotYet             AUD-342   the block that draws the cells does not exist yet
+├── FactsUnchecked           AUD-343   neither a model file nor a trusted digest of its facts
+├── SampleUnmatched          AUD-344   a file that is a sample proof of no checkpoint here
+├── ContextsUnchecked        AUD-345   no transcript tells where the contexts begin
+├── RootNotSubmitted         AUD-346   a trace root that the submitted bundle does not have
 ├── ModelFileForeign         AUD-401   the model file is not the one the session names
 ├── PromptTokensForeign      AUD-402   a prompt's tokens are not those of its text
 ├── TextNotOfTokens          AUD-403   an answer's tokens do not spell its text
@@ -45,6 +51,7 @@ AuditProblem                 AUD-000
     ├── IndexRequired        AUD-605   the policy asks for the host's index
     ├── NotSettled           AUD-606   the policy asks for a session that is over
     ├── NotExact             AUD-607   the policy asks for a replay that is bit for bit
+    ├── SamplesRequired      AUD-608   the policy asks for proofs of sampled cells
     └── PolicyUnreadable     AUD-610   the policy file is none
 """
 
@@ -147,6 +154,30 @@ class NothingToReplay(AuditProblem):
     code = "AUD-326"
 
 
+class SampleMissing(AuditProblem):
+    code = "AUD-341"
+
+
+class BeaconNotYet(AuditProblem):
+    code = "AUD-342"
+
+
+class FactsUnchecked(AuditProblem):
+    code = "AUD-343"
+
+
+class SampleUnmatched(AuditProblem):
+    code = "AUD-344"
+
+
+class ContextsUnchecked(AuditProblem):
+    code = "AUD-345"
+
+
+class RootNotSubmitted(AuditProblem):
+    code = "AUD-346"
+
+
 class ModelFileForeign(AuditProblem):
     code = "AUD-401"
 
@@ -208,6 +239,10 @@ class NotSettled(PolicyBroken):
 
 class NotExact(PolicyBroken):
     code = "AUD-607"
+
+
+class SamplesRequired(PolicyBroken):
+    code = "AUD-608"
 
 
 class PolicyUnreadable(PolicyBroken):

@@ -76,6 +76,10 @@ def _sentence(report: AuditReport) -> str:
     if report.assurance is None:
         return "Nothing was billed."
     sentence = f"{tokens.proven:,} of {tokens.claimed:,} billed tokens are proven."
+    if tokens.sampled:
+        sentence += (
+            f" Cells of the model's arithmetic were drawn and recomputed for {tokens.sampled:,}."
+        )
     if report.replay is not None and report.replay.replayed:
         sentence += " The replay finds them to be the model's own."
     return sentence

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ...protocol import index as indexes
 from ...protocol.digests import Address
 from ...protocol.errors import ProtocolError
+from ...protocol.index import PublishedSample
 from ..places import CheckpointOnChain
 from .errors import IndexDiffers, IndexForeign, IndexStale
 
@@ -60,6 +61,28 @@ def check_index(
         yield IndexStale(
             "the index ends before the chain does", expected=len(places), got=len(index.entries)
         )
+
+
+def published_samples(
+    data: bytes, session_id: int, host: Address, places: Sequence[CheckpointOnChain]
+) -> Mapping[int, PublishedSample]:
+    """Where the host says that its proofs of sampled cells are, by number of the checkpoint.
+
+    An index that the host did not sign for this session says nothing of the host, nor does an
+    entry of another checkpoint than the chain's.
+    """
+    try:
+        signed = indexes.decode(data)
+        index = signed.index
+        if (signed.signer(), index.host, index.session_id) != (host, host, session_id):
+            return {}
+    except ProtocolError:
+        return {}
+    return {
+        place.number: entry.sample
+        for place, entry in zip(places, index.entries, strict=False)
+        if entry.sample is not None and entry.proof_hash == place.proof_hash
+    }
 
 
 def _named(place: CheckpointOnChain) -> dict[str, str | None]:

@@ -33,8 +33,10 @@ class AuditInputs:
     """Whether the host is asked for its index, at the address in the registry."""
     ask_private_hosts: bool = False
     """Whether it is asked also where that address is within a private network."""
+    samples: tuple[bytes, ...] = ()
+    """Bundles of sampled cells, where they are at hand; taken before those of the index."""
     model: Path | None = None
-    """The model's GGUF file: the transcript is replayed."""
+    """The model's GGUF file: the transcript is replayed, and sampled cells are of this model."""
     replay_mode: WantedMode = WantedMode.AUTO
     second_node: Chain | None = None
     """Another node of the same network, whose answers must be the same."""

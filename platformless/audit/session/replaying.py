@@ -58,7 +58,8 @@ async def replay(
         Finding(one.code, _severity(one), one.message, one.expected, one.got)
         for one in report.findings
     ]
-    return report, found + [Finding.of(one) for one in _unregistered(report, registered)]
+    foreign = unregistered(report.model.sha256, registered)
+    return report, found + [Finding.of(one) for one in foreign]
 
 
 def recorded_settings(
@@ -77,14 +78,12 @@ def _severity(finding: ReplayFinding) -> Severity:
     return Severity.WARNING if finding.code == TooFewTokens.code else Severity.NOTE
 
 
-def _unregistered(
-    report: ReplayReport, registered: RegisteredModel | None
-) -> Iterator[ModelFileForeign]:
-    """Whether the file is the one that the registry names. Its weights root was compared with the
-    transcript's header, whose digest is the claims'."""
-    if registered is not None and registered.file.file_hash.value != report.model.sha256:
+def unregistered(sha256: bytes, registered: RegisteredModel | None) -> Iterator[ModelFileForeign]:
+    """Whether a model file is not the one that the registry names. Weights roots are compared with
+    the session's header, whose digest is the claims'."""
+    if registered is not None and registered.file.file_hash.value != sha256:
         yield ModelFileForeign(
             "the model file is not the registered one",
             expected=registered.file.file_hash,
-            got="0x" + report.model.sha256.hex(),
+            got="0x" + sha256.hex(),
         )

@@ -20,6 +20,7 @@ from ..places import CheckpointOnChain
 from ..verify import VerificationReport
 from .findings import Finding, Severity
 from .payments import Payment
+from .sample_states import CheckpointSample
 from .session_policy import AuditPolicy
 from .transcript_check import TranscriptCheck
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..whole_session import AggregateReport
 
 FORMAT = "session-audit/1"
+_NO_TOKENS = Tokens(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,10 @@ class TokenTotals:
     """By accepted claims that join from the first token on."""
     acknowledged: Tokens
     """Signed for by the client."""
+    sampled: Tokens = _NO_TOKENS
+    """In contexts with an accepted proof of sampled cells."""
+    spared: Tokens = _NO_TOKENS
+    """In traced checkpoints that were not drawn, and in no such context."""
 
     @property
     def unproven(self) -> Tokens:
@@ -51,6 +57,8 @@ class TokenTotals:
             "proven": self.proven,
             "unproven": self.unproven,
             "acknowledged": self.acknowledged,
+            "sampled": self.sampled,
+            "spared": self.spared,
         }
 
 
@@ -63,6 +71,8 @@ class CheckpointAudit:
     """By its own bundle, or as a part of the proof of the whole session."""
     time: int | None
     """Unix seconds of the block that its proof was submitted in; None when storage has it not."""
+    sample: CheckpointSample | None = None
+    """Its sampled cells; None when it is not proven, so nothing says what they are of."""
 
     @property
     def place(self) -> CheckpointOnChain:
@@ -74,6 +84,11 @@ class CheckpointAudit:
         if self.evidence.delta is not None:
             return "read"
         return "sealed" if isinstance(self.evidence.problem, KeyNeeded) else "missing"
+
+    @property
+    def sample_state(self) -> str:
+        """That of its sampled cells; unknown where it is not proven."""
+        return self.sample.state.value if self.sample is not None else "unknown"
 
     def to_json(self) -> dict[str, Any]:
         place, proof = self.place, self.evidence.proof
@@ -92,6 +107,7 @@ class CheckpointAudit:
             "acknowledged": proof is not None and proof.acknowledged_by is not None,
             "bundle": _bundle(proof),
             "state_after": str(proof.claim.state_after) if proof else None,
+            "sample": self.sample.to_json() if self.sample else None,
         }
 
 

@@ -16,9 +16,12 @@ from msgspec import Meta, Struct
 
 from ...decoding import convert
 from ...protocol.assurance import Assurance
-from ...protocol.digests import ImageId
+from ...protocol.digests import ImageId, WeightsRoot
 from ...protocol.errors import ProtocolError
+from ...protocol.sample.facts import ModelFactsDigest
+from ...protocol.sample.plan import MAX_CELLS
 from ...protocol.transcript import Tokens
+from ...protocol.words import U32_MAX
 from ..evidence import Trust
 from ..policy import RECEIPT_KINDS
 from ..release import trusted_images
@@ -31,12 +34,15 @@ from .errors import (
     NotSettled,
     PolicyBroken,
     PolicyUnreadable,
+    SamplesRequired,
     TooManyUnproven,
 )
 
-_ORDER = (Assurance.ACCOUNTING, Assurance.REPLAYED)
+_ORDER = (Assurance.ACCOUNTING, Assurance.SAMPLED, Assurance.REPLAYED)
+"""A replay recomputes everything, of which sampled cells are a part."""
 _NO_TOKENS = Tokens(0)
 DeltaDemand = Literal["none", "published", "read"]
+ClaimKind = Literal["session", "aggregate", "sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,15 @@ class Shown:
     settled: bool
     replayed_exactly: bool = False
     """Whether every token was found to be the model's bit for bit."""
+    sampled: bool = False
+    """Whether every billed token is in a context with an accepted proof of sampled cells, or in a
+    traced checkpoint that was not drawn."""
+    sampled_tokens: Tokens = _NO_TOKENS
+    """Billed tokens in contexts with an accepted proof of sampled cells."""
+    spared_tokens: Tokens = _NO_TOKENS
+    """Billed tokens in traced checkpoints that were not drawn."""
+    sample_draws: int = 0
+    """Cells of the kind of which fewest were drawn, in the proof that has fewest; 0: no proof."""
 
 
 class SessionRule(Protocol):
@@ -146,6 +161,20 @@ class RequiredExactReplay:
 
 
 @dataclass(frozen=True, slots=True)
+class RequiredSamples:
+    """Sampled cells of every drawn checkpoint, also where a replay shows more."""
+
+    def verify(self, shown: Shown) -> None:
+        if shown.claimed and not shown.sampled:
+            answered = shown.sampled_tokens + shown.spared_tokens
+            raise SamplesRequired(
+                "not every token is in an accepted proof of sampled cells, or was not drawn",
+                expected=shown.claimed,
+                got=answered,
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class AuditPolicy:
     """The defaults accept what is proven in full, with its deltas, by the release's guests."""
 
@@ -159,6 +188,13 @@ class AuditPolicy:
     require_index: bool = False
     require_settled: bool = False
     require_exact_replay: bool = False
+    require_samples: bool = False
+    sample_draws: int = 1
+    """Least cells of each kind in a proof of sampled cells."""
+    sample_one_in: int = 1
+    """Of how many traced checkpoints one must have such a proof: the beacon says which."""
+    models: Mapping[WeightsRoot, ModelFactsDigest] = field(default_factory=dict)
+    """Facts of models that are trusted without their files."""
 
     @classmethod
     def read(cls, text: str) -> AuditPolicy:
@@ -172,11 +208,15 @@ class AuditPolicy:
             images: dict[str, ImageId] = {
                 name: ImageId.from_hex(digits) for name, digits in fields.images.items()
             }
+            models = {
+                WeightsRoot.from_hex(root): ModelFactsDigest.from_hex(digits)
+                for root, digits in fields.models.items()
+            }
         except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as error:
             raise PolicyUnreadable("not an audit policy", got=str(error)) from error
         except ProtocolError as error:
             raise PolicyUnreadable(
-                "not an image id", expected=error.expected, got=error.got
+                f"not an audit policy: {error.message}", expected=error.expected, got=error.got
             ) from error
         unknown = [kind for kind in fields.receipt_kinds if kind not in RECEIPT_KINDS]
         if unknown or not fields.receipt_kinds:
@@ -195,6 +235,10 @@ class AuditPolicy:
             require_index=fields.require_index,
             require_settled=fields.require_settled,
             require_exact_replay=fields.require_exact_replay,
+            require_samples=fields.require_samples,
+            sample_draws=fields.sample_draws,
+            sample_one_in=fields.sample_one_in,
+            models=models,
         )
 
     def with_changes(self, **changes: Any) -> AuditPolicy:
@@ -218,6 +262,8 @@ class AuditPolicy:
             yield RequiredSettlement()
         if self.require_exact_replay:
             yield RequiredExactReplay()
+        if self.require_samples:
+            yield RequiredSamples()
 
     def broken_by(self, shown: Shown) -> list[PolicyBroken]:
         """Every rule that the session breaks."""
@@ -240,16 +286,24 @@ class AuditPolicy:
             "require_index": self.require_index,
             "require_settled": self.require_settled,
             "require_exact_replay": self.require_exact_replay,
+            "require_samples": self.require_samples,
+            "sample_draws": self.sample_draws,
+            "sample_one_in": self.sample_one_in,
+            "models": {str(root): str(facts) for root, facts in self.models.items()},
         }
 
 
 class _PolicyFields(Struct, frozen=True, forbid_unknown_fields=True):
-    minimum_assurance: Literal["accounting", "replayed"] = "accounting"
+    minimum_assurance: Literal["accounting", "sampled", "replayed"] = "accounting"
     most_unproven_tokens: Annotated[int, Meta(ge=0)] = 0
     receipt_kinds: tuple[str, ...] = RECEIPT_KINDS
-    images: dict[Literal["session", "aggregate"], str] = {}
+    images: dict[ClaimKind, str] = {}
     require_acknowledgement: bool = False
     deltas: DeltaDemand = "published"
     require_index: bool = False
     require_settled: bool = False
     require_exact_replay: bool = False
+    require_samples: bool = False
+    sample_draws: Annotated[int, Meta(ge=1, le=MAX_CELLS)] = 1
+    sample_one_in: Annotated[int, Meta(ge=1, le=U32_MAX)] = 1
+    models: dict[str, str] = {}

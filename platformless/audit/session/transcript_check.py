@@ -57,7 +57,7 @@ def check_transcript(
         ProtocolError: when the entries cannot follow one another.
     """
     header = transcript.header
-    states = _states(transcript)
+    states = states_of(transcript)
     last = states[-1]
     problems: list[AuditProblem] = []
     known = {state.digest: state for state in states}
@@ -128,11 +128,17 @@ def check_texts(
         )
 
 
-def _states(transcript: ExportedTranscript) -> list[State]:
+def states_of(transcript: ExportedTranscript) -> list[State]:
+    """The state before each entry, and those at the end: with the entry that ends the transcript,
+    which no client is told of, too.
+
+    Raises:
+        ProtocolError: when the entries cannot follow one another.
+    """
     states = [State.initial(transcript.header)]
     for entry in transcript.entries:
         states.append(states[-1].append(transcript.header, entry))
     if states[-1].last_kind is not Kind.END:
-        # The host ends the transcript when the session is over; no client is told of that entry.
+        # The host ends the transcript when the session is over.
         states.append(states[-1].append(transcript.header, Entry(Kind.END)))
     return states

@@ -34,9 +34,13 @@ from .options import (
     RequireAcknowledgement,
     RequireExactReplay,
     RequireIndex,
+    RequireSamples,
     RequireSettled,
+    SampleDraws,
+    SampleOneIn,
     SecondRpcUrl,
     TrustedImages,
+    TrustedModels,
     bundle_named,
     one_of,
     opened,
@@ -63,7 +67,10 @@ def audit(
         typer.Option("--transcript", help="The client's saved session, or a session record."),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", help="The model's GGUF: replay the transcript.")
+        Path | None,
+        typer.Option(
+            "--model", help="The model's GGUF: replay the transcript, know the model of samples."
+        ),
     ] = None,
     replay: Annotated[str, typer.Option("--replay", help="auto, exact or statistical.")] = "auto",
     whole_session: Annotated[
@@ -77,6 +84,10 @@ def audit(
     index: Annotated[
         Path | None, typer.Option("--index", help="The host's index, when it is at hand.")
     ] = None,
+    sample: Annotated[
+        list[Path] | None,
+        typer.Option("--sample", help="A bundle of sampled cells; may be given several times."),
+    ] = None,
     ask_host: AskHost = True,
     ask_private_hosts: AskPrivateHosts = False,
     policy: PolicyFile = None,
@@ -89,6 +100,10 @@ def audit(
     require_index: RequireIndex = False,
     require_settled: RequireSettled = False,
     require_exact_replay: RequireExactReplay = False,
+    require_samples: RequireSamples = False,
+    sample_draws: SampleDraws = None,
+    sample_one_in: SampleOneIn = None,
+    trust_model: TrustedModels = None,
     portal_patience: PortalPatience = PORTAL_PATIENCE_SECONDS,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write the report as one HTML file here.")
@@ -126,9 +141,14 @@ def audit(
             require_index,
             require_settled,
             require_exact_replay,
+            require_samples,
+            sample_draws,
+            sample_one_in,
+            tuple(trust_model or ()),
         ).resolve()
         exported = ExportedTranscript.decode(read_file(transcript)) if transcript else None
         given_index = read_file(index) if index else None
+        samples = tuple(map(read_file, sample or ()))
         private_key = read_key(key_file)
 
         async def auditing() -> AuditReport:
@@ -149,6 +169,7 @@ def audit(
                     index=given_index,
                     ask_host=ask_host,
                     ask_private_hosts=ask_private_hosts,
+                    samples=samples,
                     model=model,
                     replay_mode=mode,
                     second_node=second,

@@ -13,8 +13,11 @@ import typer
 
 from ...console import BadInput, read_file
 from ...protocol.assurance import Assurance
-from ...protocol.digests import ImageId
+from ...protocol.digests import ImageId, WeightsRoot
+from ...protocol.sample.facts import ModelFactsDigest
+from ...protocol.sample.plan import MAX_CELLS
 from ...protocol.transcript import Tokens
+from ...protocol.words import U32_MAX
 from ..chain_options import ChainOptions
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ PolicyFile = Annotated[
     Path | None, typer.Option("--policy", help="What to insist on, as TOML; flags replace it.")
 ]
 MinimumAssurance = Annotated[
-    str | None, typer.Option("--minimum-assurance", help="accounting or replayed.")
+    str | None, typer.Option("--minimum-assurance", help="accounting, sampled or replayed.")
 ]
 MostUnproven = Annotated[
     int | None,
@@ -73,6 +76,30 @@ RequireSettled = Annotated[
 RequireExactReplay = Annotated[
     bool,
     typer.Option("--require-exact-replay", help="Insist that the replay is bit for bit."),
+]
+RequireSamples = Annotated[
+    bool,
+    typer.Option(
+        "--require-samples", help="Insist on sampled cells of every drawn checkpoint, replay or no."
+    ),
+]
+SampleDraws = Annotated[
+    int | None,
+    typer.Option("--sample-draws", min=1, max=MAX_CELLS, help="Least cells of each kind."),
+]
+SampleOneIn = Annotated[
+    int | None,
+    typer.Option(
+        "--sample-one-in", min=1, max=U32_MAX, help="Of so many checkpoints one must be sampled."
+    ),
+]
+TrustedModels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-model",
+        metavar="ROOT=FACTS",
+        help="Facts trusted for a root of weights, as `prove-session model` prints them.",
+    ),
 ]
 AskHost = Annotated[
     bool,
@@ -103,6 +130,10 @@ class PolicyOptions:
     require_index: bool = False
     require_settled: bool = False
     require_exact_replay: bool = False
+    require_samples: bool = False
+    sample_draws: int | None = None
+    sample_one_in: int | None = None
+    models: tuple[str, ...] = ()
 
     def resolve(self) -> AuditPolicy:
         """Raises:
@@ -129,6 +160,11 @@ class PolicyOptions:
             )
         if self.images:
             changes["images"] = {**policy.images, **dict(map(_image, self.images))}
+        if self.models:
+            changes["models"] = {**policy.models, **dict(map(_model, self.models))}
+        for name in ("sample_draws", "sample_one_in"):
+            if getattr(self, name) is not None:
+                changes[name] = getattr(self, name)
         if self.deltas is not None:
             changes["deltas"] = one_of("demand", self.deltas, get_args(DeltaDemand))
         for name in (
@@ -136,6 +172,7 @@ class PolicyOptions:
             "require_index",
             "require_settled",
             "require_exact_replay",
+            "require_samples",
         ):
             if getattr(self, name):
                 changes[name] = True
@@ -204,10 +241,19 @@ async def bundle_named(named: str | None, storage: Portals) -> bytes | None:
 
 
 def _image(text: str) -> tuple[str, ImageId]:
+    from ...audit.session.session_policy import ClaimKind
+
     kind, equals, digits = text.partition("=")
     if not equals:
         raise BadInput("not a trusted image", expected="KIND=ID", got=repr(text))
-    return one_of("claim kind", kind, ("session", "aggregate")), ImageId.from_hex(digits)
+    return one_of("claim kind", kind, get_args(ClaimKind)), ImageId.from_hex(digits)
+
+
+def _model(text: str) -> tuple[WeightsRoot, ModelFactsDigest]:
+    root, equals, digits = text.partition("=")
+    if not equals:
+        raise BadInput("not a trusted model", expected="ROOT=FACTS", got=repr(text))
+    return WeightsRoot.from_hex(root), ModelFactsDigest.from_hex(digits)
 
 
 def one_of(what: str, text: str, known: Any) -> str:

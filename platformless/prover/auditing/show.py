@@ -12,6 +12,12 @@ from ...console import Output, facts, plain
 from ..output import show_coverage
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+_SAMPLE_COLOURS = {
+    "accepted": "green",
+    "rejected": "red",
+    "missing": "yellow",
+    "unchecked facts": "yellow",
+}
 _MOST_ROWS = 20
 _MOST_FINDINGS = 30
 
@@ -62,6 +68,12 @@ def _show_facts(output: Output, report: AuditReport) -> None:
         f"{tokens.claimed:,} billed, {tokens.proven:,} proven, "
         f"{tokens.acknowledged:,} acknowledged",
     )
+    if tokens.sampled or tokens.spared:
+        table.add_row(
+            "sampled cells",
+            f"{tokens.sampled:,} tokens in contexts with an accepted proof, "
+            f"{tokens.spared:,} in checkpoints that were not drawn",
+        )
     table.add_row("price", _plain(payment.price))
     table.add_row("due", f"{payment.due} of a deposit of {payment.deposit}")
     if payment.over:
@@ -89,7 +101,7 @@ def _show_facts(output: Output, report: AuditReport) -> None:
 
 def _show_checkpoints(output: Output, checkpoints: tuple[CheckpointAudit, ...]) -> None:
     table = Table(box=None, pad_edge=False)
-    for name in ("checkpoint", "tokens", "submitted", "proof", "delta", "bundle"):
+    for name in ("checkpoint", "tokens", "submitted", "proof", "sampled cells", "delta", "bundle"):
         table.add_column(name, justify="right" if name in ("tokens", "bundle") else "left")
     for one in checkpoints[:_MOST_ROWS]:
         place, proof = one.place, one.evidence.proof
@@ -98,6 +110,7 @@ def _show_checkpoints(output: Output, checkpoints: tuple[CheckpointAudit, ...]) 
             f"{place.tokens:,}",
             _time(one.time) if one.time else "",
             "[green]proven[/]" if one.proven else "[red]unproven[/]",
+            _sample(one),
             one.delta_state,
             f"{proof.bundle_bytes:,} bytes" if proof else "",
         )
@@ -106,6 +119,14 @@ def _show_checkpoints(output: Output, checkpoints: tuple[CheckpointAudit, ...]) 
     if more > 0:
         unproven = sum(not one.proven for one in checkpoints[_MOST_ROWS:])
         output.line(f"… and {more:,} more, {unproven:,} of them unproven")
+
+
+def _sample(one: CheckpointAudit) -> str:
+    """The state of its sampled cells, and of an accepted proof how much it shows."""
+    colour = _SAMPLE_COLOURS.get(one.sample_state, "dim")
+    said = f"[{colour}]{one.sample_state}[/]"
+    report = one.sample.report if one.sample is not None else None
+    return said if report is None else f"{said}, {report.least_draws} of each kind"
 
 
 def _show_finding(output: Output, finding: Finding) -> None:

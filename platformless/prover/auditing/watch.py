@@ -25,10 +25,15 @@ from .options import (
     PORTAL_PATIENCE_SECONDS,
     AskHost,
     AskPrivateHosts,
+    MinimumAssurance,
     PolicyFile,
     PolicyOptions,
     PortalPatience,
     PortalUrls,
+    RequireSamples,
+    SampleDraws,
+    SampleOneIn,
+    TrustedModels,
     opened,
 )
 
@@ -68,6 +73,11 @@ def watch(
     ask_host: AskHost = False,
     ask_private_hosts: AskPrivateHosts = False,
     policy: PolicyFile = None,
+    minimum_assurance: MinimumAssurance = None,
+    require_samples: RequireSamples = False,
+    sample_draws: SampleDraws = None,
+    sample_one_in: SampleOneIn = None,
+    trust_model: TrustedModels = None,
     portal_patience: PortalPatience = PORTAL_PATIENCE_SECONDS,
 ) -> None:
     """Follow new sessions of a host, audit each when it is over, append a JSON line for each."""
@@ -78,7 +88,14 @@ def watch(
 
         address = Address.from_hex(host)
         keeper = _Keeper(out, state)
-        wanted = PolicyOptions(file=policy).resolve()
+        wanted = PolicyOptions(
+            file=policy,
+            minimum_assurance=minimum_assurance,
+            require_samples=require_samples,
+            sample_draws=sample_draws,
+            sample_one_in=sample_one_in,
+            models=tuple(trust_model or ()),
+        ).resolve()
         inputs = AuditInputs(policy=wanted, ask_host=ask_host, ask_private_hosts=ask_private_hosts)
         options = ChainOptions(network, env_file, tuple(rpc_url or ()), marketplace)
 

@@ -157,6 +157,7 @@ class JobReader:
             sa.select(jobs.c.job_id)
             .where(self.is_ready((JobState.PROVEN,), now_ms))
             .where(jobs.c.kind == JobKind.SAMPLE.value)
+            .where(jobs.c.queue == JobQueue.AUDIT.value)
             .order_by(jobs.c.due_at, jobs.c.number)
             .limit(limit)
         )

@@ -193,7 +193,8 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class JobCounts:
-    """How many jobs there are, and how old the oldest unfinished one is."""
+    """How many jobs there are, and when the oldest unfinished one that payment waits for was
+    made."""
 
     by_state: dict[tuple[JobKind, JobState], int]
     oldest_open_ms: int | None

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ...log_context import about
-from ..broker.doorbell import Actor, Doorbell
+from ..broker.doorbell import Actor, Doorbell, actor_for
 from ..ledger.job_states import JobQueue, JobState
-from ..ledger.job_values import Lease, Worker
+from ..ledger.job_values import Lease, Worker, kind_of
 from ..ledger.jobs import Jobs
 from ..ledger.ledger import Ledger
 from .holding import Holding, claimed, held
@@ -33,9 +33,11 @@ class StepContext:
         return self.ledger.jobs
 
     async def claim(self, job_id: str, actor: Actor, *states: JobState) -> Lease | None:
-        """The lease of a job in one of these states, when it is its turn and nobody has it."""
+        """The lease of a job in one of these states, when it is its turn and nobody has it. None
+        as well for a kind of job that this actor has no part in: anyone may ring."""
+        mine = [state for state in states if actor_for(kind_of(job_id), state) is actor]
         claim = self.jobs.claim_step(
-            job_id, actor.value, states, self.owner, lease_ms=self.rules.lease_ms
+            job_id, actor.value, mine, self.owner, lease_ms=self.rules.lease_ms
         )
         return await claimed(self.jobs, claim)
 

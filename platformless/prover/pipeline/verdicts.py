@@ -19,6 +19,7 @@ from ...protocol.host_key import KeyUnavailable
 from ...storage.errors import PublicationConflict, StorageError
 from ..errors import DeadlineExceeded, ProverCrashed, ProverRefused
 from ..ledger.errors import LedgerDamaged, LedgerSealBroken, NotInLedger
+from ..ledger.job_states import JobState
 from ..ledger.job_values import Job
 from .errors import (
     BeaconNotThere,
@@ -55,7 +56,7 @@ class TryAgain:
     cpu_next: bool = False
     """A device that broke down is not asked at once again."""
     is_foreseen: bool = False
-    """It is not a failure: the time had not come."""
+    """It is not a failure of the job's: the time had not come, or the chain could not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ def judge(error: Exception, job: Job, rules: PipelineRules, now_ms: int) -> Verd
     if _is_the_contracts_last_word(error):
         return GiveUp()
     if isinstance(error, ChainError) and type(error) not in (ContractRefused, RpcRefused):
-        return TryAgain(rest_ms)
+        # A sample's proof asks for its beacon first: that start is not one of a few.
+        return TryAgain(rest_ms, is_foreseen=job.state is JobState.PROVING)
     if isinstance(error, PlatformlessError | OSError | TimeoutError) and not _cost_gas(error):
         return TryAgain(rest_ms) if job.failures < 4 * rules.most_failures else GiveUp()
     return TryAgain(rest_ms) if job.failures + 1 < rules.most_failures else GiveUp()
