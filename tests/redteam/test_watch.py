@@ -7,21 +7,29 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from platformless.audit.session import watching
+from platformless.audit.session.audit import audit_session
 from platformless.audit.session.errors import WatchStateBroken
+from platformless.audit.session.inputs import AuditInputs
+from platformless.audit.session.report import AuditReport
 from platformless.audit.session.watching import HostWatch, Watched, WatchResult, WatchSettings
 from platformless.chain.connection import Chain
+from platformless.protocol.assurance import Assurance
 from platformless.retrying import Backoff
 from platformless.storage.client import ClientSettings, PortalClient
 from platformless.storage.portals import Portals
 from tests.chain.faulty import FaultyNode, text
 from tests.data.make_recovery import SESSION_ID
+from tests.sampled_cells import bundle_of
 
+from .sampling import honest_claim, sample_honestly, trusting
 from .stage import BRIEF_PORTALS, BRIEF_RPC, Stage
 
 BRISK = WatchSettings(confirmations=0, poll_seconds=0.1, tries=2, backoff=Backoff(0.05, 0.1))
@@ -41,7 +49,14 @@ class Notebook:
         self.kept.append(watched)
 
 
-async def watched(stage: Stage, notebook: Notebook, begin: Watched, url: str = "") -> None:
+async def watched(
+    stage: Stage,
+    notebook: Notebook,
+    begin: Watched,
+    url: str = "",
+    inputs: AuditInputs | None = None,
+    settings: WatchSettings = BRISK,
+) -> None:
     """One watch, until nothing is left to audit."""
     url = url or stage.world.dev_chain.rpc_url
     async with (
@@ -59,7 +74,8 @@ async def watched(stage: Stage, notebook: Notebook, begin: Watched, url: str = "
             begin,
             tell=notebook.tell,
             keep=notebook.keep,
-            settings=BRISK,
+            inputs=inputs,
+            settings=settings,
         )
         await watch.run(asyncio.Event(), once=True)
 
@@ -101,6 +117,41 @@ async def test_an_audit_that_cannot_run_is_tried_again_and_then_told(stage: Stag
     (result,) = notebook.told
     assert result.problem is not None
     assert result.to_json()["outcome"] == "failed"
+
+
+async def test_sample_proofs_that_a_policy_asks_for_are_waited_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first audit finds one of two; meanwhile the host publishes the other."""
+    await sample_honestly(stage, 0)
+    await stage.settle()
+    lacking = trusting(stage, minimum_assurance=Assurance.SAMPLED)
+    claim = await honest_claim(stage, 1)
+    complete = replace(lacking, samples=(bundle_of(claim).encode(),))
+    audited: list[AuditReport] = []
+
+    async def audit(*given: Any) -> AuditReport:
+        inputs = complete if audited else lacking
+        audited.append(await audit_session(*given[:3], inputs))
+        return audited[-1]
+
+    monkeypatch.setattr(watching, "audit_session", audit)
+    notebook, patient = Notebook(), replace(BRISK, sample_poll_seconds=0.1)
+    await watched(stage, notebook, Watched(0), inputs=lacking, settings=patient)
+    (result,) = notebook.told
+    assert [one.accepted for one in audited] == [False, True]
+    assert result.to_json()["outcome"] == "accepted"
+
+
+async def test_patience_with_sample_proofs_ends(stage: Stage) -> None:
+    await sample_honestly(stage, 0)
+    await stage.settle()
+    notebook = Notebook()
+    patient = replace(BRISK, sample_poll_seconds=0.05, sample_patience_seconds=0.1)
+    lacking = trusting(stage, minimum_assurance=Assurance.SAMPLED)
+    await watched(stage, notebook, Watched(0), inputs=lacking, settings=patient)
+    (result,) = notebook.told
+    assert result.to_json()["outcome"] == "rejected"
 
 
 async def test_a_dishonest_session_is_told(stage: Stage) -> None:

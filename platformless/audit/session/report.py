@@ -86,6 +86,11 @@ class CheckpointAudit:
         return "sealed" if isinstance(self.evidence.problem, KeyNeeded) else "missing"
 
     @property
+    def awaits_sample(self) -> bool:
+        """Whether a proof of its sampled cells may still be published."""
+        return self.sample is not None and self.sample.state.is_open
+
+    @property
     def sample_state(self) -> str:
         """That of its sampled cells; unknown where it is not proven."""
         return self.sample.state.value if self.sample is not None else "unknown"

@@ -27,6 +27,11 @@ class SampleState(StrEnum):
     """The proof is right for some model; nobody here knows whether it is the one that was sold."""
     ACCEPTED = "accepted"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a proof may still come."""
+        return self in (SampleState.WAITING, SampleState.MISSING)
+
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSample:

@@ -241,6 +241,11 @@ class AuditPolicy:
             models=models,
         )
 
+    @property
+    def wants_samples(self) -> bool:
+        """Whether a session without sample proofs breaks it."""
+        return self.require_samples or self.minimum_assurance is Assurance.SAMPLED
+
     def with_changes(self, **changes: Any) -> AuditPolicy:
         """The policy with what flags say in place of the file."""
         return replace(self, **changes)

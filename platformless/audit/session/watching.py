@@ -2,7 +2,8 @@
 
 What is known is one small value, `Watched`, that the caller keeps: after a stop or a crash the
 watch goes on from it. A session whose audit cannot run (chain or storage down) is tried again,
-later each time; when all tries are used up, that is what is told of it.
+later each time; when all tries are used up, that is what is told of it. Sampled cells are proven
+after a session is settled: where the policy asks for them, they are waited for.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ class WatchSettings:
     tries: int = 8
     """Of an audit that cannot run."""
     backoff: Backoff = field(default_factory=lambda: Backoff(5.0, 600.0))
+    sample_patience_seconds: float = 3600.0
+    """How long a session that is over may lack sample proofs that the policy asks for."""
+    sample_poll_seconds: float = 60.0
+    """Time between audits of one that does."""
     at_once: int = 2
     """Audits beside one another."""
 
@@ -152,6 +157,7 @@ class HostWatch:
         self._events = SessionEvents(chain)
         self._failures: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
+        self._awaited_since: dict[int, float] = {}
         self._slots = asyncio.Semaphore(self._settings.at_once)
 
     async def run(self, stopping: asyncio.Event, *, once: bool = False) -> None:
@@ -193,6 +199,8 @@ class HostWatch:
                 if session.status is SessionStatus.ACTIVE:
                     return
                 report = await audit_session(self._chain, self._downloads, session_id, self._inputs)
+                if self._awaits_samples(session_id, report):
+                    return
             except PlatformlessError as error:
                 if self._try_again(session_id, error):
                     return
@@ -201,6 +209,7 @@ class HostWatch:
                 result = WatchResult(session_id, report, None)
             self._failures.pop(session_id, None)
             self._not_before.pop(session_id, None)
+            self._awaited_since.pop(session_id, None)
             await self._tell(result)
             await self._set(self.watched.without(session_id))
 
@@ -212,6 +221,19 @@ class HostWatch:
         self._failures[session_id] = failures
         rest = self._settings.backoff.rest_seconds(failures)
         self._not_before[session_id] = asyncio.get_running_loop().time() + rest
+        return True
+
+    def _awaits_samples(self, session_id: int, report: AuditReport) -> bool:
+        """Whether it is rejected for want of proofs that may still be published."""
+        awaited = any(one.awaits_sample for one in report.checkpoints)
+        if report.accepted or not awaited or not self._inputs.policy.wants_samples:
+            return False
+        now = asyncio.get_running_loop().time()
+        since = self._awaited_since.setdefault(session_id, now)
+        if now - since >= self._settings.sample_patience_seconds:
+            return False
+        log.info("session %d has sample proofs to come", session_id)
+        self._not_before[session_id] = now + self._settings.sample_poll_seconds
         return True
 
     async def _set(self, watched: Watched) -> None:

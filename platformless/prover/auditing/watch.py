@@ -78,6 +78,14 @@ def watch(
     sample_draws: SampleDraws = None,
     sample_one_in: SampleOneIn = None,
     trust_model: TrustedModels = None,
+    sample_patience: Annotated[
+        float,
+        typer.Option(
+            "--sample-patience",
+            min=0,
+            help="Seconds in which sample proofs that the policy asks for may still come.",
+        ),
+    ] = 3600.0,
     portal_patience: PortalPatience = PORTAL_PATIENCE_SECONDS,
 ) -> None:
     """Follow new sessions of a host, audit each when it is over, append a JSON line for each."""
@@ -112,7 +120,11 @@ def watch(
                     tell=lambda result: keeper.tell(result, full),
                     keep=keeper.keep,
                     inputs=inputs,
-                    settings=WatchSettings(confirmations, poll_seconds),
+                    settings=WatchSettings(
+                        confirmations,
+                        poll_seconds,
+                        sample_patience_seconds=sample_patience,
+                    ),
                 )
                 await following.run(stop_requested(), once=once)
 
