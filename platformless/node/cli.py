@@ -81,7 +81,9 @@ def worker(
     queues: Annotated[
         str,
         typer.Option(
-            "--queues", help="live, audit, aggregate: build proofs. settlement: submit and settle."
+            "--queues",
+            help="live, aggregate: build proofs. audit: sampled cells, with TRACE. "
+            "settlement: submit and settle.",
         ),
     ] = "live,aggregate",
     env_file: EnvFile = Path(".env"),

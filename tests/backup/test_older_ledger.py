@@ -11,16 +11,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from platformless.chain.events import SessionEvents
 from platformless.chain.session import ProofSubmission
 from platformless.node.backup.databases import copy_sqlite
 from platformless.protocol.digests import ProofHash
 from platformless.protocol.transcript import Tokens
 from platformless.prover.ledger.job_states import JobState
-from platformless.prover.ledger.job_values import checkpoint_job
+from platformless.prover.ledger.job_values import checkpoint_job, sample_job
 from platformless.storage.cids import BlobId
 from tests.pipeline.line import Line
 from tests.pipeline.stage import TOKENS
+from tests.pipeline.stand_in import StandInProver, StandInTracer
 
 PARTS = ("publication",)
 DATABASES = ("ledger.db", "outbox.db")
@@ -85,6 +88,34 @@ async def test_a_proof_that_the_chain_has_is_taken_over_and_not_submitted_again(
         assert await proofs(other, session_id) == before
         told = await other.jobs.submission(checkpoint_job(session_id, 1))
         assert told.delta_cid == before[1][2]
+
+
+@pytest.mark.parametrize("traced", [True, False], ids=["traced", "untraced"])
+async def test_a_proof_that_is_taken_over_has_the_trace_that_it_was_published_with(
+    line: Line, tmp_path: Path, traced: bool
+) -> None:
+    """The machine that is lost traced, and this one does not; or the other way round."""
+    session_id = await line.open()
+    await line.record(session_id)
+    older = copied(tmp_path, tmp_path / "older")
+    checkpoint, sample = checkpoint_job(session_id, 0), sample_job(session_id, 0)
+    tracer = StandInTracer()
+    async with line.settling(), line.proving(tracer=tracer if traced else None):
+        await line.until_state(checkpoint, JobState.CONFIRMED)
+    published = await line.jobs.artefact(checkpoint)
+    assert published is not None
+    assert (published.trace_root is not None) is traced
+    async with restored(line, older) as other:
+        async with other.settling(), other.proving(tracer=None if traced else tracer):
+            await other.until_state(checkpoint, JobState.CONFIRMED)
+        found = await other.jobs.artefact(checkpoint)
+        assert found is not None
+        assert (found.proof_hash, found.trace_root) == (published.proof_hash, published.trace_root)
+        assert (await other.jobs.find(sample) is not None) is traced
+        if traced:
+            await other.mine(8)
+            async with other.settling(), other.sampling(tracer, StandInProver()):
+                await other.until_state(sample, JobState.CONFIRMED)
 
 
 async def test_what_is_in_the_older_ledger_and_not_on_chain_is_billed_after_it(

@@ -19,7 +19,7 @@ from platformless.node.settings import WorkerSettings
 from .files import COMPOSE, COMPOSE_CUDA, DEPLOY, ROOT, compose, instructions
 from .programs import lint
 
-OURS = ("node", "prover", "portal")
+OURS = ("node", "prover", "sampler", "portal")
 SECRETS = re.compile(r"(KEY|TOKEN|PASSWORD)(_FILE|__FILE)?$|_URL_FILE$")
 
 
@@ -101,17 +101,36 @@ def test_the_hosts_key_is_the_nodes_alone() -> None:
         if "host_private_key" in service.get("secrets", ())
     ]
     assert having == ["node"]
-    for service in ("prover", "portal"):
+    for service in ("prover", "sampler", "portal"):
         assert not any(name.startswith("HOST_") for name in services()[service]["environment"])
 
 
-def test_a_provers_settings_are_those_that_a_worker_reads() -> None:
+@pytest.mark.parametrize("name", ["prover", "sampler"])
+def test_a_provers_settings_are_those_that_a_worker_reads(name: str) -> None:
     known = {name.upper() for name in WorkerSettings.model_fields}
-    for variable in services()["prover"]["environment"]:
+    for variable in services()[name]["environment"]:
         name = variable.removesuffix("_FILE")
         assert (
             name in known or name == "RUST_LOG" or re.match("CONTRACT_|.*_TOKEN$|.*_ADDRESS$", name)
         )
+
+
+def test_what_takes_minutes_is_a_service_of_its_own_that_is_asked_for() -> None:
+    prover, sampler = services()["prover"], services()["sampler"]
+    start = ["worker", "--queues"]
+    assert prover["command"] == [*start, "live,aggregate", "--env-file", "/dev/null"]
+    assert sampler["command"] == [*start, "audit", "--env-file", "/dev/null"]
+    assert ("profiles" in prover, sampler["profiles"]) == (False, ["trace"])
+    assert sampler["environment"] == prover["environment"]
+    assert sampler["secrets"] == prover["secrets"]
+
+
+def test_who_may_trace_has_the_models_of_the_node() -> None:
+    models = "./models:/app/models:ro"
+    for name in ("node", "prover", "sampler"):
+        assert models in services()[name]["volumes"]
+        for setting in ("MODEL_PATH", "TRACE", "CONFIRMATIONS"):
+            assert setting in services()[name]["environment"]
 
 
 def test_the_broker_never_throws_jobs_away() -> None:
@@ -204,7 +223,7 @@ def test_grafana_asks_prometheus_by_the_datasource_of_the_dashboards() -> None:
 def test_gpus_are_reserved_for_who_uses_them_by_the_second_file() -> None:
     over = yaml.safe_load(COMPOSE_CUDA.read_text())["services"]
     assert set(over) == set(OURS)
-    for name in ("node", "prover"):
+    for name in ("node", "prover", "sampler"):
         devices = over[name]["deploy"]["resources"]["reservations"]["devices"]
         assert devices == [{"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}]
     assert all(over[name]["build"]["target"] == "cuda" for name in OURS)

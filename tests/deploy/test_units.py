@@ -13,7 +13,7 @@ from .files import DEPLOY, UNITS, unit
 from .programs import lint
 
 INSTALL = "make services"
-NODE, PROVER = UNITS
+NODE, PROVER, SAMPLER = UNITS
 DROP_IN = DEPLOY / "systemd" / "gpu.conf"
 PROGRAM = "/usr/local/bin/fabstir-llm-node"
 WORST_EXPOSURE = 20  # tenths; systemd calls up to 4.9 "OK", and up to 1.9 is what is reached
@@ -67,13 +67,25 @@ def test_settings_come_from_a_file_and_secrets_from_credentials(path: Path) -> N
 
 def test_only_the_node_has_the_hosts_key() -> None:
     assert "host_private_key" in " ".join(unit(NODE)["LoadCredential"])
-    assert "host_private_key" not in " ".join(unit(PROVER)["LoadCredential"])
+    for path in (PROVER, SAMPLER):
+        assert "host_private_key" not in " ".join(unit(path)["LoadCredential"])
 
 
-def test_the_node_is_the_supervisor_and_the_prover_a_worker() -> None:
-    node, prover = (shlex.split(unit(path)["ExecStart"][0]) for path in UNITS)
-    assert node == [PROGRAM, "--env-file", "/dev/null"]
-    assert prover[:4] == [PROGRAM, "worker", "--queues", "live,audit,aggregate"]
+def test_the_node_is_the_supervisor_and_the_others_are_workers() -> None:
+    node, prover, sampler = (shlex.split(unit(path)["ExecStart"][0]) for path in UNITS)
+    no_file = ["--env-file", "/dev/null"]
+    assert node == [PROGRAM, *no_file]
+    assert prover == [PROGRAM, "worker", "--queues", "live,aggregate", *no_file]
+    assert sampler == [PROGRAM, "worker", "--queues", "audit", *no_file]
+
+
+def test_the_sampler_is_a_prover_that_lets_others_go_first() -> None:
+    prover, sampler = unit(PROVER), unit(SAMPLER)
+    assert sampler["Nice"] == ["10"]
+    own = {"Nice", "Description", "Environment", "ExecStart", "StateDirectory", "WorkingDirectory"}
+    assert {name: sampler[name] for name in sampler.keys() - own} == {
+        name: prover[name] for name in prover.keys() - own
+    }
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)

@@ -98,6 +98,51 @@ async def test_without_the_chain_the_file_is_looked_at_all_the_same(
     assert levels(found) == [Level.OK, Level.SKIPPED]
 
 
+async def test_without_traces_nothing_is_said_of_them(patient: Patient, tmp_path: Path) -> None:
+    found = await patient.finding("trace", MODEL_PATH=tmp_path / "absent.gguf")
+    assert (found.level, found.says) == (Level.SKIPPED, "TRACE is off")
+
+
+async def test_a_model_that_can_be_traced_is_well(patient: Patient) -> None:
+    found = await patient.finding("trace", TRACE="sampled", TRACE_ONE_IN=9, SAMPLE_DRAWS=2)
+    assert found.level is Level.OK
+    assert (MODEL.name in found.says, "1 of 9" in found.says) == (True, True)
+    assert "42 cells" in found.says  # 2 of each of 21 kinds
+    always = await patient.finding("trace", TRACE="always", MODEL_PATH="")
+    assert "all checkpoints" in always.says
+
+
+async def test_a_model_that_cannot_be_traced_is_told_with_its_code(
+    patient: Patient, foreign_model: Path
+) -> None:
+    found = await patient.finding("trace", TRACE="always", MODEL_PATH=foreign_model)
+    assert (found.level, "ENG-501" in found.says) == (Level.ERROR, True)
+    assert "switch tracing off" in found.advice
+
+
+async def test_a_llama_cpp_that_computes_otherwise_is_told(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llama_cpp.llama_print_system_info", lambda: b"CPU : SSE3 = 1 | ")
+    found = await patient.finding("trace", TRACE="always")
+    assert (found.level, "ENG-503" in found.says) == (Level.ERROR, True)
+    assert found.advice
+
+
+async def test_without_a_model_file_its_own_finding_says_so(
+    patient: Patient, tmp_path: Path
+) -> None:
+    found = await patient.finding("trace", TRACE="always", MODEL_PATH=tmp_path / "absent.gguf")
+    assert (found.level, "model file" in found.says) == (Level.SKIPPED, True)
+
+
+async def test_a_trace_setting_that_is_wrong_is_not_guessed(patient: Patient) -> None:
+    report = await patient.examined("trace", TRACE="perhaps")
+    levels_of = {finding.name: finding.level for finding in report.findings}
+    assert levels_of["trace"] is Level.SKIPPED
+    assert Level.ERROR in levels_of.values()
+
+
 async def test_the_prover_of_this_release_is_well(patient: Patient) -> None:
     found = await patient.findings("prover")
     assert Level.OK in levels(found)

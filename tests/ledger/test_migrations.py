@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,18 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import platformless.prover.ledger
+from platformless.protocol.digests import TraceRoot
 from platformless.prover.ledger.database import Database
 from platformless.prover.ledger.errors import LedgerTooNew
+from platformless.prover.ledger.job_reading import JobReader
+from platformless.prover.ledger.job_states import JobKind, JobQueue, JobState
+from platformless.prover.ledger.job_values import Problem, Worker
+from platformless.prover.ledger.job_writing import JobWriter
 from platformless.prover.ledger.migrations import upgrading
 from platformless.prover.ledger.tables import metadata
+from tests.ledger_jobs.builder import ARTEFACT
 
-from .samples import marking, marks
+from .samples import CHAIN, marking, marks
 
 FOLDER = Path(upgrading.__file__).parent
 BEFORE_VERSIONS = (
@@ -123,6 +130,54 @@ def test_a_step_that_fails_leaves_nothing_behind(
     assert sa.inspect(engine).get_table_names() == []
     Database.open(url).close()
     assert differences(engine) == []
+
+
+def older(url: str, folder: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a ledger as the program of a version made it."""
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for script in (folder / "versions").glob("*.py"):
+        if script.name.partition("_")[0] > version:
+            script.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(upgrading, "_FOLDER", folder)
+        Database.open(url).close()
+
+
+def test_proofs_from_before_there_were_traces_have_none(
+    url: str, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older(url, tmp_path / "as it was", "0002", monkeypatch)
+    known = {column["name"] for column in sa.inspect(engine).get_columns("artefacts")}
+    traced = replace(ARTEFACT, trace_root=TraceRoot(b"\x0a" * 32))
+    untraced = replace(ARTEFACT, trace_problem=Problem("PIP-009", "no time"))
+    old_row = {
+        **{name: value for name, value in asdict(ARTEFACT).items() if name in known},
+        "chain": CHAIN,
+        "job_id": "7-0",
+        "proof_hash": ARTEFACT.proof_hash.value,
+    }
+    assert known == old_row.keys()
+    with engine.begin() as connection:
+        table = sa.Table("artefacts", sa.MetaData(), autoload_with=connection)
+        connection.execute(table.insert(), old_row)
+    database = Database.open(url)
+    assert differences(engine) == []
+    with database.write() as connection:
+        writer = JobWriter(connection, CHAIN, 0)
+        for number, artefact in enumerate((traced, untraced), 1):
+            writer.add(
+                f"7-{number}", JobKind.CHECKPOINT, 7, number=number, queue=JobQueue.LIVE, due_at=0
+            )
+            lease = writer.claim_proof(
+                JobQueue.LIVE, Worker("w", "cpu", has_cpu=True), 1, most_starts=1
+            )
+            assert lease is not None
+            writer.finish(lease, JobState.PROVEN, artefact=artefact)
+    with database.read() as connection:
+        reader = JobReader(connection, CHAIN)
+        found = [reader.artefact(f"7-{number}") for number in range(3)]
+    assert found == [ARTEFACT, traced, untraced]
+    database.close()
 
 
 def test_a_ledger_that_is_up_to_date_is_opened_without_alembic(url: str) -> None:

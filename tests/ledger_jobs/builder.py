@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from platformless.protocol.delta import Delta, Message, delta_salt
-from platformless.protocol.digests import ProofHash
+from platformless.protocol.digests import ProofHash, TraceRoot
 from platformless.protocol.seed import SeedPart
 from platformless.protocol.window import Window
 from platformless.prover.ledger.database import Database
@@ -41,12 +41,13 @@ BUNDLE = b"the bundle"
 ARTEFACT = Artefact(
     ProofHash.of(BUNDLE), len(BUNDLE), BUNDLE, "cpu", "composite", 10, 1, 5, 1 << 30
 )
+TRACED = replace(ARTEFACT, trace_root=TraceRoot(b"\x0a" * 32))
 CPU = Worker("a worker with a CPU", "cpu", has_cpu=True)
 GPU = Worker("a worker with a GPU alone", "cuda", has_cpu=False)
 BOTH = Worker("a worker with a GPU and a CPU", "cuda", has_cpu=True)
 
 on_both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-LIVE, SETTLEMENT = JobQueue.LIVE, JobQueue.SETTLEMENT
+LIVE, AUDIT, SETTLEMENT = JobQueue.LIVE, JobQueue.AUDIT, JobQueue.SETTLEMENT
 RECORDED, PROVING, PROVEN = JobState.RECORDED, JobState.PROVING, JobState.PROVEN
 PUBLISHED, SUBMITTED = JobState.PUBLISHED, JobState.SUBMITTED
 CONFIRMED, FAILED = JobState.CONFIRMED, JobState.FAILED
@@ -156,13 +157,20 @@ class Store:
             connection.execute(self._update(job_id), {"state": state.value, **columns})
 
     async def claim(
-        self, worker: Worker = CPU, *, lease_ms: int = LEASE_MS, most_starts: int = MOST_STARTS
+        self,
+        worker: Worker = CPU,
+        queue: JobQueue = LIVE,
+        *,
+        lease_ms: int = LEASE_MS,
+        most_starts: int = MOST_STARTS,
     ) -> Lease | None:
-        return await self.jobs.claim_proof(LIVE, worker, lease_ms=lease_ms, most_starts=most_starts)
+        return await self.jobs.claim_proof(
+            queue, worker, lease_ms=lease_ms, most_starts=most_starts
+        )
 
-    async def claimed(self, worker: Worker = CPU) -> Lease:
+    async def claimed(self, worker: Worker = CPU, queue: JobQueue = LIVE) -> Lease:
         """The lease of a proof that is there."""
-        lease = await self.claim(worker)
+        lease = await self.claim(worker, queue)
         assert lease is not None
         return lease
 
@@ -183,9 +191,18 @@ class Store:
             lease = await self.stepped(job_id, job.state)
             await self.jobs.finish(lease, following.get(job.state, CONFIRMED))
 
-    async def prove_all(self) -> None:
+    async def prove_all(self, artefact: Artefact = ARTEFACT) -> None:
         while (lease := await self.claim()) is not None:
-            await self.jobs.finish(lease, PROVEN, artefact=ARTEFACT)
+            await self.jobs.finish(lease, PROVEN, artefact=artefact)
+
+    async def sampled(
+        self, session_id: int = 7, checkpoints: int = 1, *, ended: bool = False
+    ) -> None:
+        """A session whose checkpoints are confirmed with traces, so that each has a sample."""
+        await self.session(session_id, checkpoints, ended=ended)
+        await self.prove_all(TRACED)
+        for number in range(checkpoints):
+            await self.confirm(f"{session_id}-{number}")
 
     async def settle(self, session_id: int, checkpoints: int = 1) -> None:
         """A session that was added, from its proofs to its money."""

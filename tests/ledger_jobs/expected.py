@@ -6,11 +6,24 @@ from dataclasses import dataclass, field
 
 from platformless.prover.ledger.job_claiming import LAST_CHOICE_MS, WAIT_FOR_CPU_MS
 from platformless.prover.ledger.job_reading import LONGEST_LEASE_MS, LONGEST_REST_MS
-from platformless.prover.ledger.job_states import OVER, JobState
+from platformless.prover.ledger.job_states import OVER, JobKind, JobQueue, JobState
 from platformless.prover.ledger.job_values import Job, Worker
 
-from .builder import CONFIRMED, FAILED, PROVEN, PROVING, PUBLISHED, RECORDED, SUBMITTED
+from .builder import (
+    AUDIT,
+    CONFIRMED,
+    FAILED,
+    LIVE,
+    PROVEN,
+    PROVING,
+    PUBLISHED,
+    RECORDED,
+    SETTLEMENT,
+    SUBMITTED,
+)
 
+SAMPLE_DUE_SECONDS = 86_400
+_QUEUES = {JobKind.CHECKPOINT: LIVE, JobKind.SAMPLE: AUDIT, JobKind.SETTLEMENT: SETTLEMENT}
 GOES_ON = {PROVEN: PUBLISHED, PUBLISHED: SUBMITTED, SUBMITTED: CONFIRMED}
 _NEEDS = {
     PROVEN: {PUBLISHED, SUBMITTED, CONFIRMED},
@@ -27,6 +40,7 @@ class Expected:
     number: int | None
     """None for a settlement."""
     due_at: int
+    is_sample: bool = False
     state: JobState = RECORDED
     starts: int = 0
     failures: int = 0
@@ -43,7 +57,24 @@ class Expected:
     @property
     def id(self) -> str:
         name = "settlement" if self.number is None else str(self.number)
-        return f"{self.session_id}-{name}"
+        return f"{self.session_id}-{name}{'-sample' if self.is_sample else ''}"
+
+    @property
+    def kind(self) -> JobKind:
+        if self.number is None:
+            return JobKind.SETTLEMENT
+        return JobKind.SAMPLE if self.is_sample else JobKind.CHECKPOINT
+
+    @property
+    def queue(self) -> JobQueue:
+        return _QUEUES[self.kind]
+
+    @property
+    def following(self) -> JobState:
+        """What a job that is being worked on is next, when all goes well."""
+        if self.state is PROVING:
+            return PROVEN
+        return CONFIRMED if self.is_sample else GOES_ON.get(self.state, SUBMITTED)
 
     def require_like(self, job: Job) -> None:
         assert (job.id, job.state, job.starts) == (self.id, self.state, self.starts)
@@ -103,14 +134,28 @@ class ExpectedStore:
         job.changed_ms = now_ms
         job.owner, job.until_ms = owner, now_ms + min(lease_ms, LONGEST_LEASE_MS)
 
+    def ask_for_sample(self, checkpoint: Expected, now_ms: int) -> None:
+        """A checkpoint with a trace is confirmed."""
+        due_at = now_ms // 1000 + SAMPLE_DUE_SECONDS
+        sample = Expected(checkpoint.session_id, checkpoint.number, due_at, is_sample=True)
+        self.jobs.setdefault(sample.id, sample)
+
+    def in_order(self) -> list[str]:
+        """Ids by session, in each checkpoints, then samples, then the settlement."""
+        kinds = list(JobKind)
+        jobs = self.jobs.values()
+        key = {job.id: (job.session_id, kinds.index(job.kind), job.number or 0) for job in jobs}
+        return sorted(key, key=lambda job_id: key[job_id])
+
     def claim(
-        self, worker: Worker, now_ms: int, lease_ms: int, most_starts: int
+        self, queue: JobQueue, worker: Worker, now_ms: int, lease_ms: int, most_starts: int
     ) -> Expected | None:
         while True:
             ready = [
                 job
                 for job in self.jobs.values()
-                if job.is_unproven()
+                if job.queue is queue
+                and job.is_unproven()
                 and job.is_ready(now_ms)
                 and job.may_be_proven_by(worker, now_ms)
             ]
@@ -137,12 +182,13 @@ class ExpectedStore:
 
     def has_its_turn(self, job: Expected) -> bool:
         needed = _NEEDS.get(job.state)
-        if not job.number or needed is None:
+        if not job.number or job.is_sample or needed is None:
             return True
         return self.jobs[f"{job.session_id}-{job.number - 1}"].state in needed
 
-    def ready_proofs(self, now_ms: int) -> list[str]:
-        ready = [job for job in self.jobs.values() if job.is_unproven() and job.is_ready(now_ms)]
+    def ready_proofs(self, queue: JobQueue, now_ms: int) -> list[str]:
+        mine = [job for job in self.jobs.values() if job.queue is queue]
+        ready = [job for job in mine if job.is_unproven() and job.is_ready(now_ms)]
         return [job.id for job in sorted(ready, key=lambda job: job.urgency(None))]
 
     def ready_steps(self, now_ms: int) -> set[tuple[str, JobState]]:
@@ -157,6 +203,6 @@ class ExpectedStore:
         states = {
             job.state
             for job in self.jobs.values()
-            if job.session_id == session_id and job.number is not None
+            if job.session_id == session_id and job.kind is JobKind.CHECKPOINT
         }
         return not states <= OVER and FAILED not in states

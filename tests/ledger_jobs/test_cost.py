@@ -20,6 +20,7 @@ from platformless.prover.ledger.job_writing import JobWriter
 
 from .builder import (
     ARTEFACT,
+    AUDIT,
     BOTH,
     CONFIRMED,
     CPU,
@@ -34,6 +35,7 @@ from .builder import (
     RECORDED,
     SETTLEMENT,
     SUBMITTED,
+    TRACED,
 )
 
 CHAIN = "31337"
@@ -62,7 +64,25 @@ def confirm(writer: JobWriter, _: JobReader) -> None:
     for state, new in ((PROVEN, PUBLISHED), (PUBLISHED, SUBMITTED), (SUBMITTED, CONFIRMED)):
         lease = writer.claim_step("2000000-0", "step", [state], "host", LEASE_MS)
         assert lease is not None
-        writer.finish(lease, new, submission=Submission(fee_wei="1"))
+        artefact = TRACED if new is PUBLISHED else None
+        writer.finish(lease, new, artefact=artefact, submission=Submission(fee_wei="1"))
+
+
+def sample(writer: JobWriter, _: JobReader) -> None:
+    lease = writer.claim_proof(AUDIT, CPU, LEASE_MS, MOST_STARTS)
+    assert lease is not None
+    writer.retry_later(lease, PROBLEM, 0, is_foreseen=True)
+    lease = writer.claim_proof(AUDIT, CPU, LEASE_MS, MOST_STARTS)
+    assert lease is not None
+    writer.finish(lease, PROVEN, artefact=ARTEFACT)
+    for new in (RECORDED, CONFIRMED):
+        lease = writer.claim_step("2000001-0-sample", "step", [PROVEN], "host", LEASE_MS)
+        assert lease is not None
+        writer.finish(lease, new)
+        if new is RECORDED:
+            lease = writer.claim_proof(AUDIT, CPU, LEASE_MS, MOST_STARTS)
+            assert lease is not None
+            writer.finish(lease, PROVEN, artefact=ARTEFACT)
 
 
 def give_up_and_retry(writer: JobWriter, _: JobReader) -> None:
@@ -73,11 +93,12 @@ def give_up_and_retry(writer: JobWriter, _: JobReader) -> None:
 
 def ask_what_is_ready(_: JobWriter, reader: JobReader) -> None:
     assert len(reader.ready_proofs(LIVE, 10, NOW_MS)) == 2
-    assert [state for _, state in reader.ready_steps(10, NOW_MS)] == [PROVEN, PUBLISHED]
+    assert len(reader.ready_proofs(AUDIT, 10, NOW_MS)) == 1
+    assert [state for _, state in reader.ready_steps(10, NOW_MS)] == [PROVEN, PUBLISHED, PROVEN]
 
 
 def ask_about_sessions(_: JobWriter, reader: JobReader) -> None:
-    assert len(reader.of_sessions([2_000_000, 2_000_001])) == 5
+    assert len(reader.of_sessions([2_000_000, 2_000_001])) == 7
     assert reader.open_sessions(10) == [2_000_000, 2_000_001]
 
 
@@ -92,6 +113,7 @@ WORK = [
     prove,
     lose_and_refuse,
     confirm,
+    sample,
     give_up_and_retry,
     ask_what_is_ready,
     ask_about_sessions,
@@ -117,8 +139,15 @@ def add(database: Database, chain: str, past: int) -> None:
                     "kind": "settlement",
                     "queue": "settlement",
                 },
+                {
+                    **one,
+                    "job_id": f"{session_id}-0-sample",
+                    "session_id": str(session_id),
+                    "kind": "sample",
+                    "queue": "audit",
+                },
             ]
-            for row in rows[-2:]:
+            for row in rows[-3:]:
                 row |= {"chain": chain, "state": state.value, "due_at": number}
         connection.execute(job_table.insert(), rows)
         places = [(0, PROVEN), (1, PROVEN)], [(0, PUBLISHED), (1, RECORDED), (2, RECORDED)]
@@ -129,6 +158,12 @@ def add(database: Database, chain: str, past: int) -> None:
                     job_id, JobKind.CHECKPOINT, session_id, number=number, queue=LIVE, due_at=9
                 )
                 _place(connection, chain, job_id, state)
+        for number, state in enumerate((PROVEN, RECORDED)):
+            job_id = f"2000001-{number}-sample"
+            writer.add(
+                job_id, JobKind.SAMPLE, 2_000_001, number=number, queue=AUDIT, due_at=9 + number
+            )
+            _place(connection, chain, job_id, state)
 
 
 def _row_of(connection: sa.Connection, writer: JobWriter) -> dict[str, Any]:

@@ -81,6 +81,22 @@ async def test_a_session_with_a_job_that_is_not_confirmed_is_kept(
     assert await store.ledger.erase_settled(store.clock() + DAY) == 1
 
 
+@on_both_databases
+async def test_a_session_is_kept_until_its_samples_are_over(store: Store) -> None:
+    await store.sampled(checkpoints=2, ended=True)
+    await store.confirm("7-settlement")
+    for number in (0, 1):
+        for state in JobState:
+            if state is not CONFIRMED:
+                await store.place(f"7-{number}-sample", state)
+                assert await store.ledger.erase_settled(store.clock() + DAY) == 0
+        assert (await store.ledger.context(7, 1)).tokens
+        await store.place(f"7-{number}-sample", CONFIRMED)
+    assert await store.ledger.erase_settled(store.clock() + DAY) == 1
+    with pytest.raises(NotInLedger):
+        await store.ledger.context(7, 1)
+
+
 async def test_a_session_that_nobody_asked_to_settle_is_kept(store: Store) -> None:
     await store.session(7, checkpoints=1)
     await store.prove_all()

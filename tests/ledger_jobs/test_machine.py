@@ -23,12 +23,13 @@ from hypothesis.stateful import (
 from platformless.prover.ledger.database import Database
 from platformless.prover.ledger.errors import LeaseLost, TransitionRefused
 from platformless.prover.ledger.job_reading import LONGEST_LEASE_MS, JobReader
-from platformless.prover.ledger.job_states import TRANSITIONS, JobKind, JobState
-from platformless.prover.ledger.job_values import Attempt, Lease
+from platformless.prover.ledger.job_states import TRANSITIONS, JobKind, JobQueue, JobState
+from platformless.prover.ledger.job_values import Attempt, Lease, Problem
 from platformless.prover.ledger.job_writing import JobWriter
 
 from .builder import (
     ARTEFACT,
+    AUDIT,
     BOTH,
     CONFIRMED,
     CPU,
@@ -43,18 +44,20 @@ from .builder import (
     PROVEN,
     PROVING,
     RECORDED,
-    SETTLEMENT,
     SUBMITTED,
+    TRACED,
     Clock,
     on_both_databases,
 )
-from .expected import GOES_ON, Expected, ExpectedStore
+from .expected import Expected, ExpectedStore
 
 pytestmark = on_both_databases
 
 CHECKPOINTS = {1: 3, 2: 2, 3: 1}
 """By session."""
+TRACED_SESSIONS = (1, 3)
 REST_MS = 5_000
+TOO_EARLY = Problem("TST-002", "its time had not come")
 _chains = count()
 
 
@@ -84,18 +87,18 @@ class Jobs(RuleBasedStateMachine):
                 for session_id, checkpoints in CHECKPOINTS.items()
                 for number in (*range(checkpoints), None)
             ]
+            + [Expected(3, 0, 5_000, is_sample=True)]  # confirming 3-0 makes no other one
         )
         self.write(self.add_all)
 
     def add_all(self, writer: JobWriter) -> None:
         for job in self.expected.jobs.values():
-            settles = job.number is None
             writer.add(
                 job.id,
-                JobKind.SETTLEMENT if settles else JobKind.CHECKPOINT,
+                job.kind,
                 job.session_id,
                 number=job.number or 0,
-                queue=SETTLEMENT if settles else LIVE,
+                queue=job.queue,
                 due_at=job.due_at,
             )
 
@@ -121,10 +124,11 @@ class Jobs(RuleBasedStateMachine):
                 is_over = given.until_ms <= self.clock()
                 assert is_over or given.until_ms > self.clock() + LONGEST_LEASE_MS
 
-    def give(self, lease: Lease, job: Expected) -> None:
+    def give(self, lease: Lease, job: Expected) -> Given:
         assert (lease.fence, lease.owner) == (job.fence, job.owner)
         assert lease.until_ms == job.until_ms
         self.given.append(Given(lease, lease.until_ms))
+        return self.given[-1]
 
     # The clock
 
@@ -138,27 +142,54 @@ class Jobs(RuleBasedStateMachine):
 
     # Workers
 
-    @rule(worker=st.sampled_from([CPU, GPU, BOTH]), lease_ms=st.sampled_from([LEASE_MS, DAY_MS]))
-    def a_worker_asks_for_a_proof(self, worker: Any, lease_ms: int) -> None:
-        lease = self.write(lambda w: w.claim_proof(LIVE, worker, lease_ms, MOST_STARTS))
-        with self.require_rightly_lost():
-            job = self.expected.claim(worker, self.clock(), lease_ms, MOST_STARTS)
-        assert (lease and lease.job.id) == (job and job.id)
-        if job is not None:
-            assert lease.job.device == job.device
-            self.give(lease, job)
+    @rule(
+        queue=st.sampled_from([LIVE, LIVE, AUDIT]),
+        worker=st.sampled_from([CPU, GPU, BOTH]),
+        lease_ms=st.sampled_from([LEASE_MS, DAY_MS]),
+    )
+    def a_worker_asks_for_a_proof(self, queue: JobQueue, worker: Any, lease_ms: int) -> None:
+        self.claim(queue, worker, lease_ms)
 
-    @rule(place=st.integers(0, 8))
+    @rule(queue=st.sampled_from([LIVE, AUDIT]), otherwise=st.integers(0, 3))
+    def a_worker_builds_a_proof(self, queue: JobQueue, otherwise: int) -> None:
+        if given := self.claim(queue, CPU, LEASE_MS):
+            self.finish(given, otherwise)
+
+    def claim(self, queue: JobQueue, worker: Any, lease_ms: int) -> Given | None:
+        lease = self.write(lambda w: w.claim_proof(queue, worker, lease_ms, MOST_STARTS))
+        with self.require_rightly_lost():
+            job = self.expected.claim(queue, worker, self.clock(), lease_ms, MOST_STARTS)
+        assert (lease and lease.job.id) == (job and job.id)
+        if job is None:
+            return None
+        assert lease.job.device == job.device
+        return self.give(lease, job)
+
+    def at(self, place: int) -> Expected:
+        jobs = list(self.expected.jobs.values())
+        return jobs[place % len(jobs)]
+
+    @rule(place=st.integers(0, 99))
     def the_host_asks_for_a_step(self, place: int) -> None:
-        job = list(self.expected.jobs.values())[place]
+        self.step(self.at(place))
+
+    @rule(session_id=st.sampled_from(list(CHECKPOINTS)), otherwise=st.integers(0, 3))
+    def the_host_takes_every_step_of_a_session(self, session_id: int, otherwise: int) -> None:
+        of_session = [job for job in self.expected.jobs.values() if job.session_id == session_id]
+        for job in 3 * of_session:
+            if job.state not in (CONFIRMED, FAILED) and (given := self.step(job)):
+                self.finish(given, otherwise)
+
+    def step(self, job: Expected) -> Given | None:
         if job.is_unproven():
-            return
+            return None
         lease = self.write(lambda w: w.claim_step(job.id, "step", [job.state], "host", LEASE_MS))
         assert (lease is not None) == self.expected.may_be_stepped(job, self.clock())
-        if lease is not None:
-            with self.require_rightly_lost():
-                self.expected.lease(job, "host", self.clock(), LEASE_MS)
-            self.give(lease, job)
+        if lease is None:
+            return None
+        with self.require_rightly_lost():
+            self.expected.lease(job, "host", self.clock(), LEASE_MS)
+        return self.give(lease, job)
 
     def held(self, place: int) -> tuple[Given, Expected] | None:
         holding = [given for given in self.given if self.holds(given)]
@@ -177,22 +208,31 @@ class Jobs(RuleBasedStateMachine):
             job.changed_ms = self.clock()
 
     @precondition(lambda self: self.held(0))
-    @rule(place=st.integers(0, 9))
-    def a_holder_finishes(self, place: int) -> None:
+    @rule(place=st.integers(0, 9), otherwise=st.integers(0, 3))
+    def a_holder_finishes(self, place: int, otherwise: int) -> None:
         if held := self.held(place):
-            given, job = held
-            state = PROVEN if job.state is PROVING else GOES_ON.get(job.state, SUBMITTED)
-            artefact = ARTEFACT if state is PROVEN else None
-            self.write(lambda w: w.finish(given.lease, state, artefact=artefact))
-            job.go_to(state)
-            job.free()
+            self.finish(held[0], otherwise)
+
+    def finish(self, given: Given, otherwise: int) -> None:
+        job = self.known(given)
+        state = job.following
+        if job.is_sample and not otherwise:  # it was not drawn; or its block is another one
+            state = CONFIRMED if job.state is PROVING else RECORDED
+        traced = TRACED if job.session_id in TRACED_SESSIONS else ARTEFACT
+        artefact = traced if state is PROVEN else None
+        self.write(lambda w: w.finish(given.lease, state, artefact=artefact))
+        job.go_to(state)
+        job.changed_ms = self.clock()
+        job.free()
+        if (job.kind, state, traced) == (JobKind.CHECKPOINT, CONFIRMED, TRACED):
+            self.expected.ask_for_sample(job, self.clock())
 
     @precondition(lambda self: self.held(0))
     @rule(place=st.integers(0, 9))
     def a_holder_goes_on(self, place: int) -> None:
         if held := self.held(place):
             given, job = held
-            state = GOES_ON.get(job.state, SUBMITTED)
+            state = job.following
             if job.state is not PROVING and state is not CONFIRMED:
                 self.write(lambda w: w.move(given.lease, state))
                 job.go_to(state)
@@ -202,8 +242,7 @@ class Jobs(RuleBasedStateMachine):
     def a_holder_does_what_is_not_allowed(self, place: int, state: JobState) -> None:
         if held := self.held(place):
             given, job = held
-            kind = JobKind.SETTLEMENT if job.number is None else JobKind.CHECKPOINT
-            if state is FAILED or state not in TRANSITIONS[kind][job.state]:
+            if state is FAILED or state not in TRANSITIONS[job.kind][job.state]:
                 with pytest.raises(TransitionRefused):
                     self.write(lambda w: w.finish(given.lease, state))
 
@@ -247,6 +286,18 @@ class Jobs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held(0))
     @rule(place=st.integers(0, 9))
+    def a_holder_has_to_wait(self, place: int) -> None:
+        if held := self.held(place):
+            given, job = held
+            self.write(lambda w: w.retry_later(given.lease, TOO_EARLY, REST_MS, is_foreseen=True))
+            if job.state is PROVING:
+                job.state, job.cpu_next, job.starts = RECORDED, False, job.starts - 1
+            job.not_before_ms = self.clock() + REST_MS
+            job.changed_ms = self.clock()
+            job.free()
+
+    @precondition(lambda self: self.held(0))
+    @rule(place=st.integers(0, 9))
     def a_holder_gives_up(self, place: int) -> None:
         if held := self.held(place):
             given, job = held
@@ -272,9 +323,9 @@ class Jobs(RuleBasedStateMachine):
 
     # People
 
-    @rule(place=st.integers(0, 8))
+    @rule(place=st.integers(0, 99))
     def an_operator_retries(self, place: int) -> None:
-        job = list(self.expected.jobs.values())[place]
+        job = self.at(place)
         if job.state is not FAILED:
             with pytest.raises(TransitionRefused):
                 self.write(lambda w: w.retry(job.id))
@@ -289,9 +340,9 @@ class Jobs(RuleBasedStateMachine):
             settlement.not_before_ms = 0
         self.retried_at[job.id] = job.fence
 
-    @rule(place=st.integers(0, 8), surely=st.integers(0, 3))
+    @rule(place=st.integers(0, 99), surely=st.integers(0, 3))
     def a_job_is_given_up(self, place: int, surely: int) -> None:
-        job = list(self.expected.jobs.values())[place]
+        job = self.at(place)
         if surely:  # seldom, else little is ever done
             return
         self.write(lambda w: w.fail_unheld(job.id, PROBLEM))
@@ -304,7 +355,8 @@ class Jobs(RuleBasedStateMachine):
         due_at = next(self.due)
         self.write(lambda w: w.set_due(session_id, due_at))
         for job in self.expected.jobs.values():
-            if job.session_id == session_id and job.state not in (CONFIRMED, FAILED):
+            is_open = job.state not in (CONFIRMED, FAILED)
+            if job.session_id == session_id and is_open and not job.is_sample:
                 job.due_at, job.late_for = due_at, set()
 
     # What must hold
@@ -315,13 +367,14 @@ class Jobs(RuleBasedStateMachine):
         with self.database.read() as connection:
             reader = JobReader(connection, self.chain)
             jobs = reader.of_sessions(list(CHECKPOINTS))
-            proofs = reader.ready_proofs(LIVE, 99, now_ms)
+            proofs = {queue: reader.ready_proofs(queue, 99, now_ms) for queue in (LIVE, AUDIT)}
             steps = reader.ready_steps(99, now_ms)
             attempts = {job.id: reader.attempts(job.id) for job in jobs if job.fence}
-        assert [job.id for job in jobs] == list(self.expected.jobs)
+        assert [job.id for job in jobs] == self.expected.in_order()
         for job in jobs:
             self.expected.jobs[job.id].require_like(job)
-        assert proofs == self.expected.ready_proofs(now_ms)
+        for queue, ready in proofs.items():
+            assert ready == self.expected.ready_proofs(queue, now_ms)
         assert len(steps) == len(set(steps))
         assert set(steps) == self.expected.ready_steps(now_ms)
         for job_id, made in attempts.items():
@@ -345,7 +398,7 @@ class Jobs(RuleBasedStateMachine):
 
 
 def counts(attempt: Attempt) -> bool:
-    return attempt.outcome not in ("released", "refused")
+    return attempt.outcome not in ("released", "refused") and attempt.problem != TOO_EARLY
 
 
 def test_anything_in_any_order_keeps_to_the_rules(database: Database) -> None:

@@ -15,9 +15,25 @@ from platformless.prover.ledger.job_states import (
     require_transition,
     retried_as,
 )
-from platformless.prover.ledger.job_values import Lease
+from platformless.prover.ledger.job_values import (
+    Lease,
+    checkpoint_job,
+    kind_of,
+    sample_job,
+    settlement_job,
+)
 
-from .builder import CONFIRMED, FAILED, PROBLEM, PROVEN, PROVING, RECORDED, SUBMITTED, Store
+from .builder import (
+    AUDIT,
+    CONFIRMED,
+    FAILED,
+    PROBLEM,
+    PROVEN,
+    PROVING,
+    RECORDED,
+    SUBMITTED,
+    Store,
+)
 
 BY_HAND = {
     JobKind.CHECKPOINT: """
@@ -29,6 +45,13 @@ BY_HAND = {
         confirmed:
         failed: recorded proven published submitted
     """,
+    JobKind.SAMPLE: """
+        recorded: proving failed
+        proving: proving recorded proven confirmed failed
+        proven: recorded confirmed failed
+        confirmed:
+        failed: recorded proven
+    """,
     JobKind.SETTLEMENT: """
         recorded: submitted confirmed failed
         submitted: confirmed failed
@@ -39,7 +62,11 @@ BY_HAND = {
 PAIRS = list(itertools.product(JobState, JobState))
 ENDED_BY = {"finish": {FAILED}, "move": OVER}
 """What these changes leave to others."""
-KINDS = {JobKind.CHECKPOINT: "7-0", JobKind.SETTLEMENT: "7-settlement"}
+KINDS = {
+    JobKind.CHECKPOINT: "7-0",
+    JobKind.SAMPLE: "7-0-sample",
+    JobKind.SETTLEMENT: "7-settlement",
+}
 
 
 def by_hand(kind: JobKind) -> set[tuple[JobState, JobState]]:
@@ -49,6 +76,11 @@ def by_hand(kind: JobKind) -> set[tuple[JobState, JobState]]:
         for before, following in lines
         for after in following.split()
     }
+
+
+def test_a_jobs_id_says_of_which_kind_it_is() -> None:
+    assert {kind_of(job_id): job_id for job_id in KINDS.values()} == KINDS
+    assert (checkpoint_job(7, 0), sample_job(7, 0), settlement_job(7)) == tuple(KINDS.values())
 
 
 @pytest.mark.parametrize("kind", JobKind)
@@ -70,7 +102,7 @@ def test_every_transition_is_allowed_or_refused(kind: JobKind) -> None:
 @pytest.mark.parametrize("kind", JobKind)
 @pytest.mark.parametrize("way", ["finish", "move", "fail"])
 async def test_a_lease_moves_a_job_only_by_the_table(store: Store, kind: JobKind, way: str) -> None:
-    await store.session(ended=True)
+    await store.sampled(ended=True)
     job_id = KINDS[kind]
     for before, after in PAIRS:
         if way == "fail" and after is not FAILED:
@@ -96,11 +128,13 @@ async def change(store: Store, way: str, lease: Lease, state: JobState) -> None:
 
 
 async def test_a_job_that_is_over_cannot_be_leased(store: Store) -> None:
-    await store.session(ended=True)
-    for job_id, state in itertools.product(KINDS.values(), OVER):
-        await store.place(job_id, state)
-        assert await store.step(job_id, *JobState) is None
+    await store.sampled(ended=True)
+    for state in OVER:
+        for job_id in KINDS.values():
+            await store.place(job_id, state)
+            assert await store.step(job_id, *JobState) is None
         assert await store.claim() is None
+        assert await store.claim(queue=AUDIT) is None
 
 
 async def test_a_job_does_not_end_while_it_is_worked_on(store: Store) -> None:
@@ -122,6 +156,9 @@ async def test_a_job_does_not_end_while_it_is_worked_on(store: Store) -> None:
         (JobKind.CHECKPOINT, PROVEN, PROVEN),
         (JobKind.CHECKPOINT, JobState.PUBLISHED, JobState.PUBLISHED),
         (JobKind.CHECKPOINT, SUBMITTED, SUBMITTED),
+        (JobKind.SAMPLE, RECORDED, RECORDED),
+        (JobKind.SAMPLE, PROVING, RECORDED),
+        (JobKind.SAMPLE, PROVEN, PROVEN),
         (JobKind.SETTLEMENT, RECORDED, RECORDED),
         (JobKind.SETTLEMENT, SUBMITTED, SUBMITTED),
     ],

@@ -6,6 +6,7 @@ from platformless.node.monitoring.exposition import exposed
 from platformless.node.monitoring.pipeline import Pipeline, pipeline_families
 from tests.ledger_jobs.builder import (
     ARTEFACT,
+    AUDIT,
     GPU,
     HALF_DONE,
     LEASE_MS,
@@ -39,7 +40,7 @@ async def test_the_text_is_prometheus(store: Store) -> None:
 async def test_an_empty_ledger_has_every_state_at_zero(store: Store) -> None:
     samples = await Scraper(store).samples()
     jobs = [found for (name, _), found in samples.items() if name == "platformless_jobs"]
-    assert jobs == [0.0] * (7 + 4)
+    assert jobs == [0.0] * (7 + 5 + 4)
     assert value(samples, "oldest_open_job_age_seconds") == 0
     assert value(samples, "proofs_confirmed_total") == 0
     assert value(samples, "proofs_under_way", {"device": "cpu"}) == 0
@@ -80,6 +81,20 @@ async def test_proofs_under_way_are_told_by_device(store: Store) -> None:
     store.clock.go(LEASE_MS + 1)
     samples = await Scraper(store).samples()
     assert value(samples, "proofs_under_way", {"device": "cpu"}) == 0
+
+
+async def test_samples_are_counted_by_themselves(store: Store) -> None:
+    """Nobody is paid later because one waits, and who builds one builds no other proof."""
+    await store.sampled(7, 2)
+    await store.jobs.fail(await store.claimed(queue=AUDIT), PROBLEM)
+    await store.claimed(queue=AUDIT)
+    store.clock.go(3_000)
+    samples = await Scraper(store).samples()
+    for state, count in (("failed", 1), ("proving", 1), ("recorded", 0)):
+        assert value(samples, "jobs", {"kind": "sample", "state": state}) == count
+    assert value(samples, "oldest_open_job_age_seconds") == 0
+    assert value(samples, "proofs_under_way", {"device": "cpu"}) == 0
+    assert value(samples, "proofs_confirmed_total") == 2
 
 
 async def test_the_ledger_is_not_read_at_each_scrape(store: Store) -> None:

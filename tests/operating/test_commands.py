@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from platformless.prover.ledger.job_states import JobState
 from platformless.prover.ledger.job_values import Submission
 from tests.ledger_jobs.builder import (
     ARTEFACT,
+    AUDIT,
     FAILED,
     HALF_DONE,
     LEASE_MS,
     PROBLEM,
     PROVEN,
     PUBLISHED,
+    TRACED,
     Store,
 )
 
@@ -113,6 +117,45 @@ def test_everything_about_a_job_is_shown(folder: Folder) -> None:
     assert failed["attempts"][0]["problem"]["code"] == PROBLEM.code
     assert PROBLEM.message in folder.run("jobs", "show", "8-0").stdout
     assert folder.json("jobs", "show", "9-0")["job"]["proof"]["cycles_done"] == 5
+
+
+async def some_samples(store: Store) -> None:
+    """7-0 with a trace, 8-0 without the one that it should have; 7-0's sample failed, 9-0's was
+    not drawn."""
+    await store.sampled(7)
+    await store.jobs.fail(await store.claimed(queue=AUDIT), PROBLEM)
+    await store.session(8)
+    untraced = replace(ARTEFACT, trace_problem=PROBLEM)
+    await store.jobs.finish(await store.claimed(), PROVEN, artefact=untraced)
+    await store.sampled(9)
+    told = Submission(outcome="not drawn")
+    await store.jobs.finish(await store.claimed(queue=AUDIT), JobState.CONFIRMED, submission=told)
+
+
+def test_a_trace_and_what_became_of_it_are_shown(folder: Folder) -> None:
+    folder.having(some_samples)
+    root = str(TRACED.trace_root)
+    for job_id, trace_root, problem in (
+        ("7-0", root, None),
+        ("8-0", None, {"code": PROBLEM.code, "message": PROBLEM.message}),
+    ):
+        artefact = folder.json("jobs", "show", job_id)["artefact"]
+        assert (artefact["trace_root"], artefact["trace_problem"]) == (trace_root, problem)
+    traced, untraced = (folder.run("jobs", "show", job_id).stdout for job_id in ("7-0", "8-0"))
+    assert (root in traced, "not traced" in traced) == (True, False)
+    assert ("not traced" in untraced, PROBLEM.message in untraced) == (True, True)
+
+
+def test_samples_are_shown_and_retried_as_other_jobs(folder: Folder) -> None:
+    folder.having(some_samples)
+    failed = folder.json("jobs", "show", "7-0-sample")["job"]
+    assert (failed["kind"], failed["state"]) == ("sample", "failed")
+    assert "7, checkpoint 0" in folder.run("jobs", "show", "7-0-sample").stdout
+    assert "not drawn" in folder.run("jobs", "show", "9-0-sample").stdout
+    ids = [job["id"] for job in folder.json("jobs", "--state", "failed")["jobs"]]
+    assert ids == ["7-0-sample"]
+    assert folder.run("jobs", "retry", "7-0-sample").exit_code == 0
+    assert folder.json("jobs", "show", "7-0-sample")["job"]["state"] == "recorded"
 
 
 def test_an_unknown_job_is_named(folder: Folder) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from platformless.chain.devchain import DevChain
 from tests.chain.conftest import dev_chain as dev_chain
+from tests.chain.faulty import FaultyNode
 from tests.chain.world import World
 from tests.services.fixtures import postgresql as postgresql
 from tests.services.fixtures import postgresql_url as postgresql_url
@@ -39,4 +40,19 @@ async def world(dev_chain: DevChain, tmp_path: Path) -> AsyncIterator[World]:
 async def line(world: World, valkey_server: OwnValkey, tmp_path: Path) -> AsyncIterator[Line]:
     """Over SQLite and the embedded broker."""
     async with Line(world, tmp_path, valkey_server.url) as line:
+        yield line
+
+
+@pytest.fixture
+async def relay(world: World) -> AsyncIterator[FaultyNode]:
+    async with FaultyNode(world.dev_chain.rpc_url) as relay:
+        yield relay
+
+
+@pytest.fixture
+async def relayed(
+    world: World, relay: FaultyNode, valkey_server: OwnValkey, tmp_path: Path
+) -> AsyncIterator[Line]:
+    """A line that reaches the chain through a relay."""
+    async with Line(world, tmp_path, valkey_server.url, rpc_url=relay.url) as line:
         yield line

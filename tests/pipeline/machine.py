@@ -131,13 +131,20 @@ class Machine:
 
     def of_kind(self, kind: str) -> list[int]:
         """The numbers of the processes of a name."""
-        pattern = _KINDS[kind]
-        return sorted(one for one, words in self.processes().items() if pattern.search(words))
+        return self.of_kinds([kind]).get(kind, [])
+
+    def of_kinds(self, kinds: Collection[str]) -> dict[str, list[int]]:
+        """The same of some names, without those that no process has."""
+        there = sorted(self.processes().items())
+        found = {
+            kind: [one for one, words in there if _KINDS[kind].search(words)] for kind in kinds
+        }
+        return {kind: numbers for kind, numbers in found.items() if numbers}
 
     async def until_there(self, kinds: Collection[str]) -> None:
         """There is a process of each name; it may be about to start."""
         async with asyncio.timeout(_PATIENT_SECONDS):
-            while not all(map(self.of_kind, kinds)):
+            while len(self.of_kinds(kinds)) < len(kinds):
                 self.require_running()
                 await asyncio.sleep(_LOOK_SECONDS)
 
@@ -145,8 +152,7 @@ class Machine:
         """`kill -9` for a random one of those that are there now; waits while none is."""
         while True:
             self.require_running()
-            alive = {kind: found for kind in kinds if (found := self.of_kind(kind))}
-            if alive:
+            if alive := self.of_kinds(kinds):
                 kind = chance.choice(sorted(alive))
                 try:
                     os.kill(chance.choice(alive[kind]), signal.SIGKILL)

@@ -14,12 +14,14 @@ from dramatiq.brokers.redis import RedisBroker
 from platformless.prover.broker.doorbell import Actor, Doorbell
 from platformless.prover.broker.opening import open_broker
 from platformless.prover.ledger.job_states import JobQueue, JobState
-from platformless.prover.ledger.job_values import checkpoint_job
+from platformless.prover.ledger.job_values import checkpoint_job, sample_job, settlement_job
 from tests.chain.world import World
 
 from .brokers import OwnValkey
 from .line import Line, dramatiqs_threads
-from .stand_in import StandInProver
+from .stand_in import StandInProver, StandInTracer
+
+SERVED = (JobQueue.LIVE, JobQueue.AUDIT, JobQueue.SETTLEMENT)
 
 
 @pytest.fixture
@@ -118,11 +120,12 @@ async def test_every_message_ten_times_is_work_once(line: Line) -> None:
 
 def garbage(line: Line, broker: RedisBroker) -> None:
     """What no worker understands, in every queue."""
-    for queue in (line.doorbell.name(JobQueue.LIVE), line.doorbell.name(JobQueue.SETTLEMENT)):
+    for queue in map(line.doorbell.name, SERVED):
         for actor in [*(one.value for one in Actor), "no actor"]:
             for args, named in (
                 (("999999-0",), {}),
                 (("999999-settlement",), {}),
+                (("999999-0-sample",), {}),
                 (("",), {}),
                 ((None,), {}),
                 (([1], "x"), {}),
@@ -144,12 +147,48 @@ async def test_messages_that_mean_nothing_hinder_nobody(
     broker = open_broker(line.broker_url)
     assert isinstance(broker, RedisBroker)
     garbage(line, broker)
-    async with line.running():
+    async with line.running(), line.sampling(StandInTracer(), StandInProver()):
         session_id = await line.session()
         garbage(line, broker)
         await line.until_over(session_id)
     broker.close()
     await line.require_confirmed(session_id, 1)
+
+
+async def test_everybody_is_rung_for_what_is_not_his_and_nothing_comes_of_it(line: Line) -> None:
+    """Each job in each of its states, while the one who is to come is away."""
+    session_id = await line.open()
+    checkpoint, settlement = checkpoint_job(session_id, 0), settlement_job(session_id)
+    ids = (checkpoint, sample_job(session_id, 0), settlement)
+    tracer, prover, sampler = StandInTracer(), StandInProver(), StandInProver()
+
+    async def disturb(but: Actor) -> None:
+        """Rings for all but one actor, then waits until all bells were heard."""
+        before = [await line.jobs.find(job_id) for job_id in ids]
+        for actor in set(Actor) - {but}:
+            for queue in SERVED:
+                await line.doorbell.ring(queue, actor, *ids)
+        away = tuple(set(Actor) - {but})
+        async with line.settling(only=away), line.sampling(tracer, sampler):
+            async with line.proving(prover, tracer=tracer):
+                await asyncio.sleep(0.5)
+        assert [await line.jobs.find(job_id) for job_id in ids] == before
+
+    await line.record(session_id)
+    async with line.proving(prover, tracer=tracer):
+        await line.until_state(checkpoint, JobState.PROVEN)
+    await disturb(Actor.PUBLISH)
+    async with line.settling(only=[Actor.PUBLISH, Actor.SUBMIT]):
+        await line.until_state(checkpoint, JobState.CONFIRMED)
+    await line.mine(8)
+    async with line.sampling(tracer, sampler):
+        await line.until_state(ids[1], JobState.PROVEN)
+    await disturb(Actor.PUBLISH_SAMPLE)
+    await line.end(session_id)
+    async with line.settling():
+        await line.until_over(session_id)
+    assert [(await line.jobs.job(job_id)).state for job_id in ids] == [JobState.CONFIRMED] * 3
+    assert (len(prover.windows), len(sampler.samplings)) == (1, 1)
 
 
 async def test_messages_that_somebody_took_and_keeps_hinder_nobody(line: Line) -> None:

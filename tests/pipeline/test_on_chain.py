@@ -3,11 +3,8 @@ that revert, sessions that nobody here knows."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from aiohttp import web
 
 from platformless.chain.session import ProofSubmission, SessionStatus
@@ -17,29 +14,12 @@ from platformless.prover.broker.doorbell import Actor
 from platformless.prover.ledger.job_states import JobState
 from platformless.prover.ledger.job_values import checkpoint_job, settlement_job
 from tests.chain.faulty import FaultyNode, for_method, reply
-from tests.chain.world import World
 
-from .brokers import OwnValkey
 from .line import Line
 from .stage import TOKENS, changed
 from .stand_in import StandInProver
 
 TOO_LITTLE_GAS = hex(40_000)
-
-
-@pytest.fixture
-async def relay(world: World) -> AsyncIterator[FaultyNode]:
-    async with FaultyNode(world.dev_chain.rpc_url) as relay:
-        yield relay
-
-
-@pytest.fixture
-async def relayed(
-    world: World, relay: FaultyNode, valkey_server: OwnValkey, tmp_path: Path
-) -> AsyncIterator[Line]:
-    """A line that reaches the chain through a relay."""
-    async with Line(world, tmp_path, valkey_server.url, rpc_url=relay.url) as line:
-        yield line
 
 
 async def test_a_session_that_its_client_ends_needs_no_more_proofs(line: Line) -> None:

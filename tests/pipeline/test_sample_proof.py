@@ -1,5 +1,5 @@
-"""A real proof of sampled cells, through the whole pipeline: k = 4, one cell of each of four kinds, so
-that it takes minutes and not a quarter of an hour. It shows less than a level asks for, and is
+"""A real proof of sampled cells, through the whole pipeline: k = 4, one cell of each of four kinds,
+so that it takes minutes and not a quarter of an hour. It shows less than a level asks for, and is
 refused for that.
 """
 

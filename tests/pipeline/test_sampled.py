@@ -23,8 +23,9 @@ from platformless.protocol.sample.witness import Sampling
 from platformless.protocol.trace.cells import Span
 from platformless.protocol.trace.challenge import Beacon
 from platformless.prover.binary import find_prover
-from platformless.prover.ledger.job_states import JobState
+from platformless.prover.ledger.job_states import JobQueue, JobState
 from platformless.prover.ledger.job_values import (
+    Worker,
     checkpoint_job,
     sample_job,
     settlement_job,
@@ -33,6 +34,7 @@ from platformless.prover.pipeline.sample_proving import NOT_DRAWN
 from platformless.prover.pipeline.tracing import Tracer
 from platformless.prover.process import StarkProver
 from platformless.prover.sample import execute_sample
+from tests.chain.faulty import FaultyNode, text
 
 from .line import Line
 from .stage import TOKENS, changed
@@ -144,6 +146,28 @@ async def test_a_beacon_that_is_not_final_is_waited_for(line: Line, tracer: Stan
         await line.until_state(job_id, CONFIRMED)
 
 
+async def test_a_chain_that_cannot_be_asked_costs_no_start(
+    relayed: Line, relay: FaultyNode, tracer: StandInTracer
+) -> None:
+    line = relayed
+    session_id = await traced(line, tracer)
+    await line.mine(ENOUGH_BLOCKS)
+    job_id = sample_job(session_id, 0)
+    relay.fault = text("", status=503)
+    async with line.sampling(tracer, StandInProver()):
+
+        async def has_tried_more_often_than_it_may_begin() -> bool:
+            return len(await line.jobs.attempts(job_id)) > line.rules.most_starts
+
+        await line.until(has_tried_more_often_than_it_may_begin)
+        waiting = await line.until_problem(job_id, "CHN-101")
+        assert waiting.state is not FAILED
+        relay.fault = None
+        async with line.settling():
+            done = await line.until_state(job_id, CONFIRMED, FAILED)
+    assert (done.state, done.starts) == (CONFIRMED, 1)
+
+
 async def test_what_the_beacon_does_not_draw_is_not_proven(
     line: Line, tracer: StandInTracer
 ) -> None:
@@ -220,6 +244,25 @@ async def test_payment_does_not_wait_for_a_trace(line: Line, tracer: StandInTrac
     assert artefact is not None
     assert artefact.trace_problem is not None
     assert artefact.trace_problem.code == "PIP-009"
+
+
+async def test_a_trace_that_ends_its_worker_does_not_cost_the_payment(
+    line: Line, tracer: StandInTracer
+) -> None:
+    session_id = await line.open()
+    await line.record(session_id)
+    job_id = checkpoint_job(session_id, 0)
+    worker = Worker("dies", "cpu", has_cpu=True)
+    for _ in range(2):  # as if llama.cpp had ended the process
+        lease = await line.jobs.claim_proof(JobQueue.LIVE, worker, lease_ms=1, most_starts=5)
+        assert lease is not None
+        await asyncio.sleep(0.01)
+    async with line.settling(), line.proving(tracer=tracer):
+        await line.until_state(job_id, CONFIRMED)
+    artefact = await line.jobs.artefact(job_id)
+    assert artefact is not None
+    assert artefact.trace_problem is not None
+    assert (artefact.trace_root, artefact.trace_problem.code) == (None, "PIP-013")
 
 
 async def test_a_worker_that_is_stopped_gives_the_sample_back(

@@ -26,6 +26,7 @@ from platformless.chain.refusals import (
     DisputeWindowOpen,
     SessionNotActive,
 )
+from platformless.engine.trace.errors import TraceNotRepeated
 from platformless.protocol.transcript import Tokens
 from platformless.prover.broker.doorbell import Actor, actor_for, queue_name
 from platformless.prover.errors import DeadlineExceeded, ProverCrashed, ProverRefused, WrongClaim
@@ -37,7 +38,11 @@ from platformless.prover.ledger.errors import (
 from platformless.prover.ledger.job_states import OVER, JobKind, JobQueue, JobState
 from platformless.prover.ledger.job_values import Job, ProofProgress
 from platformless.prover.pipeline.errors import (
+    BeaconNotThere,
     BundleMissing,
+    ContextTooLong,
+    ForeignModel,
+    ForeignSample,
     NotAsSubmitted,
     ProofsUnfinished,
     TransactionsSpent,
@@ -94,6 +99,7 @@ HOPELESS = [
     BundleMissing("nowhere"),
     NotAsSubmitted("another proof"),
     TransactionsSpent("reverts"),
+    ForeignSample("another trace"),
     ProverRefused("STP-001", "no such guest"),
     SessionNotActive("over"),
     DepositExceeded("too many tokens"),
@@ -116,6 +122,9 @@ FOR_EVER = [
 ]
 A_LONG_TIME = [
     WrongClaim("another claim"),
+    ForeignModel("another model"),
+    ContextTooLong("too many tokens"),
+    TraceNotRepeated("another trace"),
     OSError(28, "No space left on device"),
     TimeoutError("slow"),
     RpcRefused("header not found", rpc_code=-32000),
@@ -157,11 +166,21 @@ def test_what_may_pass_is_tried_a_number_of_times(error: Exception, most: int) -
         lambda at: ClaimsTooFast("rate", wait_until=at),
         lambda at: DisputeWindowOpen("window", wait_until=at),
         lambda at: ProofsUnfinished("no proof", wait_until=at),
+        lambda at: BeaconNotThere("no block", wait_until=at),
     ],
 )
 def test_a_time_that_is_known_is_waited_for(make: Callable[[int], Exception]) -> None:
     for wait_until, rest_ms in ((NOW + 30, 30_000), (NOW - 30, 1_000), (NOW + 10**6, 3_600_000)):
         assert verdict(make(wait_until), OFTEN) == TryAgain(rest_ms, is_foreseen=True)
+
+
+def test_a_proof_is_not_begun_in_vain_because_the_chain_is_away() -> None:
+    """A sample's proof begins with its beacon: a start that ends there does not count."""
+    away = EndpointsUnavailable("down")
+    for state in JobState:
+        found = verdict(away, replace(JOB, kind=JobKind.SAMPLE, state=state))
+        assert isinstance(found, TryAgain)
+        assert found.is_foreseen is (state is JobState.PROVING)
 
 
 def test_a_device_that_broke_down_is_not_the_next() -> None:
@@ -197,6 +216,9 @@ def test_whose_turn_it_is_follows_from_the_state() -> None:
     for state, actor in expected.items():
         assert actor_for(JobKind.CHECKPOINT, state) is actor
         assert actor_for(JobKind.SETTLEMENT, state) is Actor.SETTLE
+    for state in (JobState.RECORDED, JobState.PROVING):
+        assert actor_for(JobKind.SAMPLE, state) is Actor.SAMPLE
+    assert actor_for(JobKind.SAMPLE, JobState.PROVEN) is Actor.PUBLISH_SAMPLE
 
 
 def test_chains_that_share_a_broker_have_queues_of_their_own() -> None:

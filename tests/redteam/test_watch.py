@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from platformless.audit.evidence import Downloads
 from platformless.audit.session import watching
 from platformless.audit.session.audit import audit_session
 from platformless.audit.session.errors import WatchStateBroken
@@ -130,9 +131,11 @@ async def test_sample_proofs_that_a_policy_asks_for_are_waited_for(
     complete = replace(lacking, samples=(bundle_of(claim).encode(),))
     audited: list[AuditReport] = []
 
-    async def audit(*given: Any) -> AuditReport:
+    async def audit(
+        chain: Chain, downloads: Downloads, session_id: int, _inputs: AuditInputs
+    ) -> AuditReport:
         inputs = complete if audited else lacking
-        audited.append(await audit_session(*given[:3], inputs))
+        audited.append(await audit_session(chain, downloads, session_id, inputs))
         return audited[-1]
 
     monkeypatch.setattr(watching, "audit_session", audit)

@@ -67,7 +67,7 @@ def test_commands_are_this_pythons(tmp_path: Path) -> None:
     assert service(found, "node").command == (*start, "serve", "--env-file", file)
     worker = (*start, "worker", "--queues")
     assert service(found, "settlement").command == (*worker, "settlement", "--env-file", file)
-    proving = (*worker, "live,audit,aggregate", "--env-file", "/dev/null")
+    proving = (*worker, "live,aggregate", "--env-file", "/dev/null")
     assert service(found, "prover").command == proving
 
 
@@ -100,6 +100,38 @@ def test_there_are_as_many_provers_as_wanted(tmp_path: Path) -> None:
     names = [service.name for service in planned(tmp_path, provers=3).services]
     assert names[-3:] == ["prover-1", "prover-2", "prover-3"]
     assert planned(tmp_path, provers=0).services[-1].name == "settlement"
+
+
+@pytest.mark.parametrize("trace", ["sampled", "always"])
+def test_where_traces_are_made_sampled_cells_have_a_worker_of_their_own(
+    tmp_path: Path, trace: str
+) -> None:
+    known = {"TRACE": trace, "MODEL_PATH": "/models/m.gguf", "HOST_PRIVATE_KEY": KEY}
+    found = planned(tmp_path, known, provers=2)
+    assert [one.name for one in found.services[-3:]] == ["prover-1", "prover-2", "sampler"]
+    sampler, prover = found.services[-1], found.services[-2]
+    assert sampler.command[-4:] == ("--queues", "audit", "--env-file", "/dev/null")
+    assert prover.command[-4:] == ("--queues", "live,aggregate", "--env-file", "/dev/null")
+    for one in (sampler, prover):  # both need the model, and are told where it is
+        assert KEY not in one.environment.values()
+        assert (one.environment["TRACE"], one.environment["MODEL_PATH"]) == (
+            trace,
+            "/models/m.gguf",
+        )
+        assert one.start_seconds == service(found, "node").start_seconds
+    assert sampler.is_vital
+
+
+def test_who_proves_elsewhere_samples_elsewhere(tmp_path: Path) -> None:
+    found = planned(tmp_path, {"TRACE": "always"}, provers=0)
+    assert found.services[-1].name == "settlement"
+
+
+def test_without_traces_there_is_no_sampler(tmp_path: Path) -> None:
+    found = planned(tmp_path, {"TRACE": "off"}, provers=2)
+    assert "sampler" not in [one.name for one in found.services]
+    prover = service(found, "prover-1")
+    assert prover.start_seconds < service(found, "node").start_seconds
 
 
 def test_a_prover_knows_the_file_and_the_environment_wins() -> None:

@@ -11,10 +11,12 @@ import pytest
 
 from platformless.chain.accounts import Account
 from platformless.protocol import delta as deltas
+from platformless.protocol import index as indexes
 from platformless.protocol.delta import Delta, Message, SealedDelta
 from platformless.protocol.digests import Address, ProofHash, Salt
 from platformless.protocol.errors import IndexConflict
 from platformless.protocol.host_key import LocalKey
+from platformless.protocol.index import PublishedSample
 from platformless.protocol.secrecy import PublicKeyBytes
 from platformless.protocol.transcript import Tokens
 from platformless.storage.cids import BlobId
@@ -147,6 +149,92 @@ async def test_another_content_under_the_same_number_is_refused(tmp_path: Path) 
     for wrong in (checkpoint(0, text="Other"), checkpoint(0, sealed=False), other_key):
         with pytest.raises(PublicationConflict):
             await publisher(tmp_path, shelf).publish(wrong)
+
+
+SAMPLE = b"a proof of sampled cells"
+
+
+async def test_a_sample_is_published_beside_its_checkpoint(tmp_path: Path) -> None:
+    shelf = Shelf()
+    for number in (0, 1):
+        before = await publisher(tmp_path, shelf).publish(checkpoint(number))
+    published = await publisher(tmp_path, shelf).publish_sample(7, 0, SAMPLE)
+    assert shelf.blobs[BlobId.parse(published.proof_cid)] == SAMPLE
+    stored = indexes.decode(shelf.blobs[BlobId.parse(published.index_cid)])
+    assert stored == publisher(tmp_path, shelf).index(7)
+    assert stored.signer() == HOST
+    assert stored.messages_signature == before.index.messages_signature
+    assert stored.index.sample_of(0) == PublishedSample(ProofHash.of(SAMPLE), published.proof_cid)
+    assert stored.index.sample_of(1) is None
+    where = f"home/checkpoints/{str(HOST).lower()}/7/index.json"
+    assert indexes.decode(shelf.paths[where]) == stored
+
+
+async def test_a_sample_that_is_published_again_is_the_same(tmp_path: Path) -> None:
+    shelf = Shelf()
+    await publisher(tmp_path, shelf).publish(checkpoint(0))
+    first = await publisher(tmp_path, shelf).publish_sample(7, 0, SAMPLE)
+    assert await publisher(tmp_path, shelf).publish_sample(7, 0, SAMPLE) == first
+    # Proven twice, by two workers: what was named stays, and the other goes nowhere.
+    assert await publisher(tmp_path, shelf).publish_sample(7, 0, b"another proof") == first
+    assert b"another proof" not in shelf.blobs.values()
+
+
+async def test_checkpoints_that_are_published_later_keep_a_sample(tmp_path: Path) -> None:
+    shelf = Shelf()
+    await publisher(tmp_path, shelf).publish(checkpoint(0))
+    sampled = await publisher(tmp_path, shelf).publish_sample(7, 0, SAMPLE)
+    again = await publisher(tmp_path, shelf).publish(checkpoint(0))
+    assert again.index_cid == sampled.index_cid
+    grown = await publisher(tmp_path, shelf).publish(checkpoint(1))
+    assert grown.index.index.sample_of(0) is not None
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("crash_at", [1, 2, 3])
+async def test_a_crash_while_a_sample_is_published_is_repaired_by_doing_it_again(
+    tmp_path: Path, crash_at: int, after: bool
+) -> None:
+    shelf = Shelf()
+    known = await publisher(tmp_path, shelf).publish(checkpoint(0))
+    dies = Shelf(crash_at, after=after)
+    dies.blobs = shelf.blobs
+    with pytest.raises(Crash):
+        await publisher(tmp_path, dies).publish_sample(7, 0, SAMPLE)
+    told = publisher(tmp_path, shelf).index(7)
+    assert told is not None
+    # Whoever settles now names an index that is in storage.
+    assert BlobId.of(told.encode()) in shelf.blobs
+    if crash_at < 3:
+        assert told == known.index
+    published = await publisher(tmp_path, shelf).publish_sample(7, 0, SAMPLE)
+    stored = indexes.decode(shelf.blobs[BlobId.parse(published.index_cid)])
+    assert stored.index.sample_of(0) == PublishedSample(ProofHash.of(SAMPLE), published.proof_cid)
+    assert BlobId.parse(published.proof_cid) in shelf.blobs
+
+
+async def test_a_sample_of_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    shelf = Shelf()
+    with pytest.raises(IndexConflict, match="without checkpoints"):
+        await publisher(tmp_path, shelf).publish_sample(7, 0, SAMPLE)
+    await publisher(tmp_path, shelf).publish(checkpoint(0))
+    with pytest.raises(IndexConflict, match="not there"):
+        await publisher(tmp_path, shelf).publish_sample(7, 1, SAMPLE)
+    assert SAMPLE not in shelf.blobs.values()
+
+
+async def test_samples_and_checkpoints_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    shelf = Shelf()
+    for number in range(2):
+        await publisher(tmp_path, shelf).publish(checkpoint(number))
+    await asyncio.gather(
+        publisher(tmp_path, shelf).publish_sample(7, 0, b"of 0"),
+        publisher(tmp_path, shelf).publish(checkpoint(2)),
+        publisher(tmp_path, shelf).publish_sample(7, 1, b"of 1"),
+    )
+    found = publisher(tmp_path, shelf).index(7)
+    assert found is not None
+    assert [entry.sample is not None for entry in found.index.entries] == [True, True, False]
 
 
 async def test_what_was_sealed_for_nobody_is_not_published_for_somebody(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from platformless.node.errors import (
     WrongSetting,
 )
 from platformless.node.keys.sources import open_key
-from platformless.node.reading_settings import RENAMED, load_settings
+from platformless.node.reading_settings import RENAMED, load_settings, load_worker_settings
 from platformless.node.settings import NodeSettings
 from platformless.protocol.digests import Address
 from platformless.protocol.host_key import LocalKey
@@ -55,6 +55,32 @@ def test_a_key_is_enough() -> None:
     assert settings.session_key_ttl_seconds == 3600
     assert network == BASE_SEPOLIA
     assert isinstance(settings, NodeSettings)
+
+
+def test_traces_are_off_unless_they_are_asked_for() -> None:
+    plain, _ = load_worker_settings({}, None)
+    assert (plain.trace, plain.trace_one_in, plain.sample_draws) == ("off", 16, 1)
+    told = {"TRACE": "sampled", "TRACE_ONE_IN": "3", "TRACE_THREADS": "2", "SAMPLE_DRAWS": "24"}
+    asked, _ = load_worker_settings({**told, "MODEL_PATH": "/m.gguf"}, None)
+    assert (asked.trace, asked.trace_one_in, asked.trace_threads) == ("sampled", 3, 2)
+    assert (asked.sample_draws, asked.model_path) == (24, Path("/m.gguf"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRACE", "sometimes"),
+        ("TRACE", "true"),
+        ("TRACE_ONE_IN", "0"),
+        ("TRACE_ONE_IN", str(2**32)),
+        ("TRACE_THREADS", "-1"),
+        ("SAMPLE_DRAWS", "0"),
+        ("SAMPLE_DRAWS", "25"),  # of each of 21 kinds, and the guest takes 512 cells
+    ],
+)
+def test_a_trace_that_cannot_be_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load_worker_settings({name: value}, None)
 
 
 def test_a_dev_chains_env_file_is_read(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from platformless.node.errors import MissingSetting, QueuesRefused
 from platformless.node.reading_settings import load_settings, load_worker_settings
 from platformless.node.workers.command import queues_of
 from platformless.node.workers.common import pipeline_rules
+from platformless.node.workers.proofs import ProofWorker
 from platformless.prover.ledger.job_states import JobQueue
 
 KEY = "0x" + "11" * 32
@@ -69,3 +73,70 @@ def test_rules_are_as_the_settings_say() -> None:
     assert rules.retention_seconds == 7200
     assert rules.prover_memory_bytes == 1 << 29
     assert pipeline_rules(load_worker_settings(environment, env_file=None)[0]).lease_seconds == 7
+
+
+@pytest.mark.parametrize(("trace", "one_in"), [("off", 1), ("sampled", 5), ("always", 1)])
+def test_how_many_checkpoints_are_drawn_is_as_the_settings_say(trace: str, one_in: int) -> None:
+    environment = {
+        "HOST_PRIVATE_KEY": KEY,
+        "TRACE": trace,
+        "TRACE_ONE_IN": "5",
+        "SAMPLE_DRAWS": "7",
+        "CONFIRMATIONS": "9",
+    }
+    for settings, _ in (
+        load_settings(environment, env_file=None),
+        load_worker_settings(environment, env_file=None),
+    ):
+        rules = pipeline_rules(settings)
+        assert (rules.sample_one_in, rules.sample_draws) == (one_in, 7)
+        assert rules.beacon_confirmations == 9
+
+
+async def test_who_traces_nothing_proves_no_samples(tmp_path: Path) -> None:
+    settings, network = load_worker_settings({"DATA_FOLDER": str(tmp_path)}, env_file=None)
+    with pytest.raises(QueuesRefused, match="TRACE=sampled") as refused:
+        async with ProofWorker(settings, network, {JobQueue.AUDIT}):
+            pass
+    assert (refused.value.code, refused.value.exit_status) == ("NOD-107", 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+STARTED = """
+import asyncio, os, sys
+from pathlib import Path
+from platformless.console import Output
+from platformless.node.workers import command
+
+def run(work):
+    work.close()
+    print(os.nice(0))
+
+os.nice(int(sys.argv[2]))
+command.asyncio.run = run
+output = Output("test", "worker", True)
+command.run_worker(output, command.queues_of(sys.argv[1]), Path("/dev/null"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("queues", "started_with", "niceness"),
+    [
+        ("live,aggregate", 0, 0),
+        ("live,audit", 0, 0),
+        ("audit", 0, 10),
+        ("audit", 10, 10),
+        ("audit", 15, 15),
+    ],
+)
+def test_who_samples_alone_lets_others_go_first(
+    tmp_path: Path, queues: str, started_with: int, niceness: int
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", STARTED, queues, str(started_with)],
+        env={**os.environ, "DATA_FOLDER": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(ran.stdout) == max(niceness, os.nice(0))

@@ -24,12 +24,14 @@ from .reading_settings import CONTRACTS, SettingsFound, read_settings
 from .report import Report
 from .service_checks import check_broker, check_portals
 from .shared import ChainOutOfReach, KeyOutOfReach, Options, Subject, subject_of
+from .trace_check import check_trace
 
 log = logging.getLogger(__name__)
 
 _SECONDS = 30.0
 _CHAIN = ("RPC_URL", "CHAIN_ID")
 _DEPLOYMENT = (*_CHAIN, *CONTRACTS)
+_TRACE = ("TRACE", "TRACE_ONE_IN", "TRACE_THREADS", "SAMPLE_DRAWS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ CHECKS = (
     Check("gpu", check_gpu),
     Check("engine", check_engine),
     Check("prover", check_prover),
+    Check("trace", check_trace, ("MODEL_PATH", *_TRACE)),
     Check("portal", check_portals, ("S5_PORTAL_URL", "S5_PORTAL_TOKEN")),
     Check("broker", check_broker, ("BROKER_URL", "DATA_FOLDER")),
     Check("ledger", check_ledger, ("LEDGER_URL", "LEDGER_KEY", "DATA_FOLDER", *_CHAIN)),

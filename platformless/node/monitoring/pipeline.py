@@ -42,7 +42,7 @@ class PipelineNumbers:
     at_ms: int
     counts: JobCounts
     under_way: tuple[JobView, ...]
-    """Proofs that a worker builds."""
+    """Checkpoints whose proof a worker builds."""
     recent: tuple[ProofTime, ...]
     """The newest proofs that are confirmed."""
 
@@ -83,7 +83,9 @@ class Pipeline:
     async def _ask_under_way(self) -> tuple[JobView, ...]:
         now_ms, states = self._clock_ms(), {JobState.PROVING}
         proving = await newest_views(self._jobs, now_ms, _MOST_UNDER_WAY, states)
-        return tuple(view for view in proving if view.is_held)
+        return tuple(
+            view for view in proving if view.is_held and view.job.kind is JobKind.CHECKPOINT
+        )
 
     async def _ask_recent(self) -> tuple[ProofTime, ...]:
         times: dict[str, ProofTime] = {}
@@ -110,7 +112,7 @@ def pipeline_families(numbers: PipelineNumbers) -> Iterator[Metric]:
     oldest_ms = numbers.counts.oldest_open_ms
     yield GaugeMetricFamily(
         "platformless_oldest_open_job_age_seconds",
-        "Since the oldest unfinished job was made; 0 when there is none.",
+        "Since the oldest unfinished job that payment waits for was made; 0 when there is none.",
         value=0 if oldest_ms is None else max(0, numbers.at_ms - oldest_ms) / 1000,
     )
     yield CounterMetricFamily(
@@ -124,7 +126,9 @@ def pipeline_families(numbers: PipelineNumbers) -> Iterator[Metric]:
 
 def _under_way(views: Sequence[JobView]) -> Iterator[Metric]:
     count = GaugeMetricFamily(
-        "platformless_proofs_under_way", "Proofs that workers build.", labels=("device",)
+        "platformless_proofs_under_way",
+        "Proofs of checkpoints that workers build.",
+        labels=("device",),
     )
     ratio = GaugeMetricFamily(
         "platformless_proof_progress_ratio",

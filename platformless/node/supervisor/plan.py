@@ -7,7 +7,7 @@
 | node | always | yes: it signs deltas |
 | settlement | always | yes: it sends transactions |
 | prover, or prover-1, prover-2, … | as many as wanted | no |
-| sampler | with TRACE: proofs that take minutes must not keep payment waiting | no |
+| sampler | with TRACE, where there are provers: what takes minutes must not delay payment | no |
 | p2p | with P2P_ENABLED; the others go on without it | no |
 """
 
@@ -100,7 +100,7 @@ def plan(settings: NodeSettings, around: Surroundings, provers: int = 1) -> Plan
     names = ["prover"] if provers == 1 else [f"prover-{number + 1}" for number in range(provers)]
     queues = dict.fromkeys(names, _PROVING_QUEUES)
     patience = _WORKER_START_SECONDS
-    if settings.trace != "off":
+    if settings.trace != "off" and provers:
         queues["sampler"], patience = _SAMPLING_QUEUE, _NODE_START_SECONDS
     services += [
         _worker(name, queue, _NO_FILE, proving, patience) for name, queue in queues.items()

@@ -57,7 +57,7 @@ def run_worker(output: Output, queues: frozenset[JobQueue], env_file: Path) -> N
             asyncio.run(_stay(output, SettlementWorker(settings, network), "settlement"))
         return
     if queues == {JobQueue.AUDIT}:
-        os.nice(_NICENESS)
+        os.nice(max(0, _NICENESS - os.nice(0)))  # it may have been started as nice
     from .proofs import SCRATCH, ProofWorker, own_scratch
 
     worker_settings, network = load_worker_settings(env_file=env_file)

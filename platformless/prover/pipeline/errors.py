@@ -12,7 +12,8 @@ PipelineError               PIP-000
 ├── TraceTooLate            PIP-009   the proof would be late if its checkpoint were traced
 ├── ContextTooLong          PIP-010   more tokens than a proof of sampled cells can be of
 ├── BeaconNotThere          PIP-011   the block that draws cells is not final yet
-└── ForeignSample           PIP-012   the sample proof is of another checkpoint than was published
+├── ForeignSample           PIP-012   the sample proof is of another checkpoint than was published
+└── TraceNotRisked          PIP-013   the proof was begun in vain before: no trace is tried again
 """
 
 from __future__ import annotations
@@ -69,6 +70,13 @@ class TraceTooLate(PipelineError):
 
     code = "PIP-009"
     advice = "trace on a faster machine, or with fewer tokens in a context"
+
+
+class TraceNotRisked(PipelineError):
+    """Something ends the worker, and it may be the trace."""
+
+    code = "PIP-013"
+    advice = "look in the worker's log for what ended it"
 
 
 class ContextTooLong(PipelineError):

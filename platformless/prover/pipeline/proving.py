@@ -18,7 +18,7 @@ from ..ledger.job_states import JobKind, JobQueue, JobState
 from ..ledger.job_values import Artefact, Job, Problem, ProofProgress, Worker
 from ..messages import Executed, Progress
 from .context import StepContext
-from .errors import DeadlineTooNear, PipelineError, TraceTooLate
+from .errors import DeadlineTooNear, PipelineError, TraceNotRisked, TraceTooLate
 from .holding import Holding
 from .provers import Provers, WindowProver
 
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 _PATIENCE = 5.0
 """A proof is stopped when it takes so many times longer than expected."""
 _SHORTEST_DEADLINE_SECONDS = 120.0
+_MOST_TRACED_STARTS = 2
+"""A trace runs in this process and could end it: the other starts are the proof's."""
 
 
 class Proving:
@@ -106,6 +108,13 @@ class Proving:
         it is made without a trace when there is no time for one, or when none can be made."""
         if self._tracer is None:
             return None, None
+        if job.starts > _MOST_TRACED_STARTS:
+            problem = TraceNotRisked(
+                f"checkpoint {job.number} is proven without a trace",
+                expected=f"at most {_MOST_TRACED_STARTS} starts",
+                got=job.starts,
+            )
+            return None, Problem.of(problem)
         left = job.due_at - self._context.clock_ms() / 1000
         left -= proof_seconds + self._context.rules.after_proof_seconds
         context = await self._ledger.context(job.session_id, job.number)
