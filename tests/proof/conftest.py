@@ -14,6 +14,8 @@ RECORD = DATA / "session-1000.json"
 BUNDLE = DATA / "session-1000.bundle"
 WEAK_BUNDLE = DATA / "session-weak.bundle"
 WEAK_PROGRAM = DATA / "session-weak.bin"
+SAMPLED_BUNDLE = DATA / "sampled.bundle"
+"""A real proof of sampled cells, one of each kind, of what `sampled.py` traces."""
 PARTS = (DATA / "recovery-0.bundle", DATA / "recovery-1.bundle")
 WHOLE_BUNDLE = DATA / "recovery-aggregate.bundle"
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from platformless.audit.errors import JournalMismatch
 from platformless.engine.model import Model
 from platformless.engine.settings import EngineSettings
 from platformless.engine.trace.capture import NodeRows
 from platformless.engine.weights import weights_of
 from platformless.engine.weights_opening import WeightsTree
+from platformless.protocol.bundle import Bundle
 from platformless.protocol.sample.claim import SampleClaim
 from platformless.protocol.sample.plan import SamplePlan
 from platformless.protocol.sample.witness import Sampling, sample_witness
@@ -28,11 +28,10 @@ from platformless.prover.messages import Execution
 from platformless.prover.process import StarkProver
 from platformless.prover.sample import verify_sample_receipt
 
-from .conftest import DATA
+from .conftest import SAMPLED_BUNDLE
 from .sampled import Traced, context_of
 
 PROGRAM = Path(__file__).parents[2] / "guest" / "elf" / "sample.bin"
-RECEIPT, JOURNAL = DATA / "sample-4.receipt", DATA / "sample-4.journal"
 Execute = Callable[[bytes], Execution]
 
 
@@ -304,15 +303,9 @@ def test_every_other_rule_has_its_code(
     assert refused(with_word(witness, slots, 2)) == "GST-209"
 
 
-def test_the_committed_proof_is_one_of_its_journal() -> None:
-    journal = JOURNAL.read_bytes()
-    claim = SampleClaim.decode(journal)
-    assert sum(one.draws for one in claim.cells) == 4
-    verify_sample_receipt(RECEIPT.read_bytes(), journal)
-
-
-def test_the_committed_proof_is_of_no_other_claim() -> None:
-    claim = SampleClaim.decode(JOURNAL.read_bytes())
-    other = replace(claim, beacon_number=claim.beacon_number + 1)
-    with pytest.raises(JournalMismatch):
-        verify_sample_receipt(RECEIPT.read_bytes(), other.encode())
+def test_the_committed_proof_is_of_the_cells_that_are_drawn_here(sampling: Sampling) -> None:
+    bundle = Bundle.decode(SAMPLED_BUNDLE.read_bytes())
+    claim = SampleClaim.decode(bundle.journal)
+    # The same trace, whatever the machine's settings are called.
+    assert replace(claim, settings=sampling.settings.digest) == sampling.claim()
+    verify_sample_receipt(bundle.receipt, bundle.journal)

@@ -1,13 +1,12 @@
 """Verification of a bundle of sampled cells: steps 1 to 5 and 7, and the report.
 
 The receipt is a stand-in where a proof of all kinds of cells is needed, which takes minutes
-(`tests.sampled_cells`); the released verifier sees it, too, and the real proof of four cells.
+(`tests.sampled_cells`); the released verifier sees it, too, and a real proof.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,9 +33,8 @@ from platformless.protocol.transcript import Tokens
 
 from ..sampled_cells import FACTS, StandIn, bundle_of, claim_of
 from ..samples import FIRST
-from .conftest import BUNDLE
+from .conftest import BUNDLE, SAMPLED_BUNDLE
 
-DATA = Path(__file__).parents[1] / "data"
 CHECKPOINT = replace(FIRST.claim(), trace_root=TraceRoot(b"\x88" * 32))
 CLAIM = claim_of(CHECKPOINT)
 SAMPLE = bundle_of(CLAIM)
@@ -169,10 +167,20 @@ def test_the_released_verifier_refuses_the_stand_in() -> None:
     assert caught.value.step is Step.STARK
 
 
-def test_a_real_proof_of_four_cells_holds_and_leaves_kinds_out() -> None:
-    journal = (DATA / "sample-4.journal").read_bytes()
-    data = changed(journal=journal, receipt=(DATA / "sample-4.receipt").read_bytes())
-    assert SampleClaim.decode(journal).missing
+def test_a_real_proof_of_all_kinds_is_accepted() -> None:
+    data = SAMPLED_BUNDLE.read_bytes()
+    claim = SampleClaim.decode(Bundle.decode(data).journal)
+    beacon = BlockHash(claim.beacon_number, claim.beacon)
+    model = NamedModel(claim.terms.weights_root, claim.model)
+    report = verify_sample(data, ExpectedSample(beacon=beacon, model=model))
+    assert report.claim == claim
+    assert (report.claim.missing, report.least_draws) == ((), 1)
+
+
+def test_a_real_proof_is_of_no_other_claim() -> None:
+    bundle = Bundle.decode(SAMPLED_BUNDLE.read_bytes())
+    claim = SampleClaim.decode(bundle.journal)
+    other = replace(claim, trace_root=TraceRoot(b"\x89" * 32)).encode()
     with pytest.raises(Rejection) as caught:
-        verify_sample(data)
-    assert caught.value.code == "VER-806"
+        verify_sample(msgspec.structs.replace(bundle, journal=other).encode())
+    assert caught.value.code == "VER-405"
