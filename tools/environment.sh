@@ -38,7 +38,7 @@ fi
 
 say "installing the Python environment"
 "$UV" venv -q --clear --python "$(command -v python3)" .venv
-"$UV" pip sync -q --python .venv/bin/python --require-hashes "$requirements/others.txt"
-"$UV" pip install -q --python .venv/bin/python --no-deps "$wheels"/*.whl
+"$UV" pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes "$requirements/others.txt"
+"$UV" pip install -q --compile-bytecode --python .venv/bin/python --no-deps "$wheels"/*.whl
 "$UV" pip install -q --python .venv/bin/python --no-deps --editable .
 printf '%s' "$want" >$stamp

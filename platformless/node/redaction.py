@@ -29,6 +29,7 @@ class Secrets:
     def __init__(self) -> None:
         self._patterns: set[str] = set()
         self._all: re.Pattern[str] | None = None
+        """Of all patterns; None when one has come since it was compiled, which takes a while."""
 
     def hide_key(self, key: bytes) -> None:
         """A key, in every spelling in which Python or an encoder may write it."""
@@ -71,8 +72,8 @@ class Secrets:
 
     def cleaned(self, text: str) -> str:
         """The text without any of them, and without credentials in addresses."""
-        if self._all is not None:
-            text = self._all.sub(HIDDEN, text)
+        if self._patterns:
+            text = self._compiled().sub(HIDDEN, text)
         return _CREDENTIALS.sub("", text) if "@" in text else text
 
     def _add_text(self, text: str) -> None:
@@ -80,9 +81,19 @@ class Secrets:
             self._add("".join(map(_escaped, spelling)))
 
     def _add(self, pattern: str) -> None:
-        self._patterns.add(pattern)
-        ordered = sorted(self._patterns, key=len, reverse=True)
-        self._all = re.compile("|".join(ordered))
+        if pattern not in self._patterns:
+            # A set of its own: another thread may be compiling the one before.
+            self._patterns = self._patterns | {pattern}
+            self._all = None
+
+    def _compiled(self) -> re.Pattern[str]:
+        compiled = self._all
+        if compiled is None:
+            patterns = self._patterns
+            compiled = re.compile("|".join(sorted(patterns, key=len, reverse=True)))
+            if patterns is self._patterns:
+                self._all = compiled
+        return compiled
 
 
 class CleanStream:

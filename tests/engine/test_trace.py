@@ -121,38 +121,53 @@ def values(opening: Opening) -> Floats:
     return np.frombuffer(opening.data, "<f4")
 
 
-def test_the_cells_of_a_challenge_are_opened(
-    model: Model, tokens: tuple[int, ...], traced: Trace
-) -> None:
+PLACE, LAYER, CHANNEL = 200, 7, 100
+
+
+def challenged(traced: Trace) -> list[Run]:
+    """What is opened for a cell of each kind."""
     layout, spans = traced.layout, (Span(0, POSITIONS),)
     plan = [Draws(Population.of(kind, layout.shape, spans), 1) for kind in SampledKind]
     beacon = Beacon(sha256(b"block").digest())
     cells = challenge(traced.root, StateDigest.zero(), beacon, plan)
-    runs = [run for cell in cells for run in needed_runs(layout, cell)]
-    openings = open_cells(model, tokens, SETTINGS, runs, traced.root)
-    assert [opening.run for opening in openings] == runs
-    for opening in openings:
-        opening.verify(layout, traced.root)
+    return [run for cell in cells for run in needed_runs(layout, cell)]
 
 
-def test_opened_rows_fit_together(model: Model, tokens: tuple[int, ...], traced: Trace) -> None:
+def neighbours(traced: Trace) -> list[Run]:
+    """Rows that are made of each other, and a channel of the cache with all that is in it."""
     layout = traced.layout
-    place, layer, channel = 200, 7, 100
     runs = [
-        Run.row(layout, node, layer, place)
+        Run.row(layout, node, LAYER, PLACE)
         for node in (Node.ATTN_OUT, Node.FFN_INPUT, Node.FFN_OUT, Node.LAYER_OUT)
     ]
-    runs += [
-        Run.row(layout, Node.LAYER_OUT, layer - 1, place),
-        Run.channel(layer, channel),
-        *(Run.element(layout, Node.V, layer, at, channel) for at in range(POSITIONS)),
+    return [
+        *runs,
+        Run.row(layout, Node.LAYER_OUT, LAYER - 1, PLACE),
+        Run.channel(LAYER, CHANNEL),
+        *(Run.element(layout, Node.V, LAYER, at, CHANNEL) for at in range(POSITIONS)),
     ]
-    openings = open_cells(model, tokens, SETTINGS, runs, traced.root)
-    attention, middle, ffn, after, before = map(values, openings[:5])
+
+
+@pytest.fixture(scope="module")
+def openings(model: Model, tokens: tuple[int, ...], traced: Trace) -> tuple[Opening, ...]:
+    """Of both."""
+    wanted = challenged(traced) + neighbours(traced)
+    return open_cells(model, tokens, SETTINGS, wanted, traced.root)
+
+
+def test_the_cells_of_a_challenge_are_opened(traced: Trace, openings: tuple[Opening, ...]) -> None:
+    assert [one.run for one in openings] == challenged(traced) + neighbours(traced)
+    for opening in openings:
+        opening.verify(traced.layout, traced.root)
+
+
+def test_opened_rows_fit_together(traced: Trace, openings: tuple[Opening, ...]) -> None:
+    rows = openings[len(challenged(traced)) :]
+    attention, middle, ffn, after, before = map(values, rows[:5])
     assert (attention + before).tobytes() == middle.tobytes()
     assert (ffn + middle).tobytes() == after.tobytes()
-    elements = np.array([[values(opening)[channel]] for opening in openings[6:]], np.float32)
-    assert openings[5].data == cache_values(elements).tobytes()
+    elements = np.array([[values(opening)[CHANNEL]] for opening in rows[6:]], np.float32)
+    assert rows[5].data == cache_values(elements).tobytes()
 
 
 def test_other_tokens_do_not_open_a_trace(

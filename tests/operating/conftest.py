@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from platformless.chain.networks import BASE_SEPOLIA
 from platformless.chain.rpc import RpcSettings
-from platformless.node.cli import app
 from platformless.node.operating import opening
 from platformless.prover.ledger.settings import LedgerSettings, ledger_key
 from tests.chain.conftest import dev_chain as dev_chain
+from tests.commands import invoke
 from tests.ledger_jobs.builder import Store
 
 CHAIN = f"{BASE_SEPOLIA.chain_id}:0xaa:{BASE_SEPOLIA.marketplace}".lower()
@@ -54,7 +54,7 @@ class Folder:
 
     def run(self, *arguments: str) -> Result:
         """Runs a command with the folder's settings."""
-        return CliRunner().invoke(app, [*arguments, "--env-file", str(self.env_file)])
+        return invoke([*arguments, "--env-file", str(self.env_file)])
 
     def json(self, *arguments: str, status: int = 0) -> dict[str, Any]:
         result = self.run(*arguments, "--json")

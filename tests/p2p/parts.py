@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from platformless.node.supervisor.run import free_port
 
@@ -84,18 +85,12 @@ def participant(folder: Path, bootstrap: str = "") -> Iterator[Participant]:
             part.kill()
 
 
-def peers(model: object, *bootstrap: str, chain: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What `peers` prints.
-
-    Args:
-        chain: Variables of a chain that is asked as well.
-    """
-    words = [word for address in bootstrap for word in ("--bootstrap", address)]
+def peers_process(model: object, *bootstrap: str) -> dict[str, Any]:
+    """What a process of the command `peers` prints."""
     done = subprocess.run(
-        [*COMMAND, "peers", "--model", str(model), *words, "--env-file", os.devnull, "--json"]
-        + ([] if chain else ["--no-chain"]),
+        [*COMMAND, "peers", *_asked(model, bootstrap, asks_chain=False)],
         cwd=ROOT,
-        env=environment(chain or {}),
+        env=environment({}),
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -103,6 +98,55 @@ def peers(model: object, *bootstrap: str, chain: Mapping[str, str] | None = None
     )
     found: dict[str, Any] = json.loads(done.stdout)
     return found | {"status": done.returncode}
+
+
+class Finder:
+    """What `peers` prints, in a process that is there already."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.p2p.finder"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment({}),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def __call__(
+        self, model: object, *bootstrap: str, chain: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Args:
+        chain: Variables of a chain that is asked as well.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        too_late = threading.Timer(LIMIT_SECONDS, self._process.kill)
+        too_late.start()
+        try:
+            asked = _asked(model, bootstrap, asks_chain=chain is not None), chain or {}
+            print(json.dumps(asked), file=self._process.stdin, flush=True)
+            done = json.loads(self._process.stdout.readline())
+        finally:
+            too_late.cancel()
+        found: dict[str, Any] = json.loads(done["printed"])
+        return found | {"status": done["status"]}
+
+
+def _asked(model: object, bootstrap: Sequence[str], *, asks_chain: bool) -> list[str]:
+    words = [word for address in bootstrap for word in ("--bootstrap", address)]
+    return [
+        *("--model", str(model), *words, "--env-file", os.devnull, "--json"),
+        *([] if asks_chain else ["--no-chain"]),
+    ]
 
 
 def urls(found: Mapping[str, Any]) -> list[str]:

@@ -9,13 +9,13 @@ import pytest
 
 from platformless.node.p2p.record_file import take_away
 
-from .parts import Participant, participant, peers, until, urls
+from .parts import Finder, Participant, participant, peers_process, until, urls
 from .records import KEY, MODEL, OTHER_KEY, OTHER_MODEL, leave_record
 
 pytest.importorskip("libp2p", reason="the extra p2p is not installed")
 
 
-def test_nodes_are_found_by_model_and_come_back_after_a_kill(tmp_path: Path) -> None:
+def test_nodes_are_found_by_model_and_come_back_after_a_kill(tmp_path: Path, peers: Finder) -> None:
     for name, key, models in (
         ("one", KEY, (MODEL,)),
         ("two", OTHER_KEY, (MODEL, OTHER_MODEL)),
@@ -52,26 +52,26 @@ def test_nodes_are_found_by_model_and_come_back_after_a_kill(tmp_path: Path) -> 
             assert one.stop() == 0
 
 
-def test_five_nodes_are_found_through_any_of_them(tmp_path: Path) -> None:
-    parts: list[Participant] = []
+def test_five_nodes_are_found_through_any_of_them(tmp_path: Path, peers: Finder) -> None:
+    nodes: list[Participant] = []
     try:
         for number in range(5):
             folder = tmp_path / str(number)
             folder.mkdir()
             leave_record(folder, KEY, api_url=f"http://127.0.0.1/{number}")
-            part = Participant(folder, parts[-1].address if parts else "")
-            parts.append(part)
+            part = Participant(folder, nodes[-1].address if nodes else "")
+            nodes.append(part)
             part.start()
         everyone = [f"http://127.0.0.1/{number}" for number in range(5)]
-        for part in parts:
+        for part in nodes:
             until(lambda address=part.address: urls(peers(MODEL, address)) == everyone)  # type: ignore[misc]
     finally:
-        for part in parts:
+        for part in nodes:
             if part.is_alive:
                 part.kill()
 
 
-def test_a_node_without_a_record_is_nobodys_provider(tmp_path: Path) -> None:
+def test_a_node_without_a_record_is_nobodys_provider(tmp_path: Path, peers: Finder) -> None:
     with participant(tmp_path / "one") as one:
         found = peers(MODEL, one.address)
     assert (found["outcome"], found["nodes"], found["refused"]) == ("done", [], [])
@@ -86,9 +86,9 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
         assert part.process.wait() == 2
 
 
-def test_who_reaches_nobody_is_told() -> None:
+def test_who_reaches_nobody_is_told(peers: Finder) -> None:
     nobody = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWGKzrxbDE7ahtnS4yiY6HAitkuPXxUcktFbKYdZqufbMn"
-    assert peers(MODEL, nobody)["error"]["code"] == "P2P-005"
+    assert peers_process(MODEL, nobody)["error"]["code"] == "P2P-005"
     assert peers(MODEL)["error"]["code"] == "P2P-005"
     assert peers("0x12", nobody)["error"]["code"] == "P2P-008"
     assert peers(MODEL, "nobody")["error"]["code"] == "P2P-003"

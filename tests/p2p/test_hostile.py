@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .parts import LIMIT_SECONDS, ROOT, environment, participant, peers, until, urls
+from .parts import LIMIT_SECONDS, ROOT, Finder, environment, participant, until, urls
 from .records import MODEL, leave_record
 
 pytest.importorskip("libp2p", reason="the extra p2p is not installed")
@@ -56,7 +56,9 @@ def liars(bootstrap: str) -> Iterator[dict[str, str]]:
             process.kill()
 
 
-def test_no_lie_is_believed_and_the_truth_is_found_among_them(tmp_path: Path) -> None:
+def test_no_lie_is_believed_and_the_truth_is_found_among_them(
+    tmp_path: Path, peers: Finder
+) -> None:
     leave_record(tmp_path, api_url="http://127.0.0.1/true")
     with participant(tmp_path) as node, liars(node.address) as found:
         assert list(found) == list(LIES)
@@ -69,7 +71,7 @@ def test_no_lie_is_believed_and_the_truth_is_found_among_them(tmp_path: Path) ->
         assert node.is_alive
 
 
-def test_an_attack_ends_no_node_and_hides_none(tmp_path: Path) -> None:
+def test_an_attack_ends_no_node_and_hides_none(tmp_path: Path, peers: Finder) -> None:
     leave_record(tmp_path, api_url="http://127.0.0.1/true")
     with participant(tmp_path) as node:
         done = subprocess.run(

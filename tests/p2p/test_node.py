@@ -28,7 +28,7 @@ from tests.chain.conftest import dev_chain as dev_chain
 from tests.chain.world import World
 from tests.node.world import NodeWorld
 
-from .parts import ROOT, environment, participant, peers, read_object, until
+from .parts import ROOT, Finder, environment, participant, read_object, until
 from .records import OTHER_MODEL, leave_record, record_of
 
 
@@ -121,7 +121,7 @@ async def test_the_chain_must_know_host_url_and_model(world: World) -> None:
 
 
 async def test_who_looks_for_nodes_gets_those_that_the_chain_confirms(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, peers: Finder
 ) -> None:
     pytest.importorskip("libp2p", reason="the extra p2p is not installed")
     true, thief = tmp_path / "true", tmp_path / "thief"

@@ -12,21 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from platformless.chain.connection import Chain, ContractCall
-from platformless.chain.devchain import DevChain
+from platformless.chain.devchain import DevChain, DevChainSettings, start_dev_chain
 from platformless.chain.devchain.accounts import dev_account
 from platformless.chain.model_registry import FileHash, ModelFile, ModelRegistry
 from platformless.chain.money import Amount
 from platformless.chain.node_registry import Host, NodeRegistry
 from platformless.chain.sending.sender import TransactionSender
 from platformless.chain.token import Erc20
-from platformless.node.cli import app
 from platformless.node.registration.asked import Details
 from platformless.protocol.digests import Address
-from tests.chain.conftest import dev_chain as dev_chain
 from tests.chain.world import AT_ONCE
+from tests.commands import invoke
 
 _COIN = 10**18
 _NUMBERS = count()
@@ -70,7 +69,7 @@ class Machine:
     def run(self, *arguments: str, answer: str | None = None) -> Result:
         """Runs a command with this machine's settings."""
         command = [*arguments, "--env-file", str(self.env_file)]
-        return CliRunner().invoke(app, command, input=answer)
+        return invoke(command, answer)
 
     def json(self, *arguments: str, status: int = 0) -> dict[str, Any]:
         result = self.run(*arguments, "--json")
@@ -155,6 +154,13 @@ def give_money(dev_chain: DevChain, folder: Path, name: str, fab: int) -> None:
             "auditor",
             lambda chain: Erc20(chain, token).mint(account, token.amount(fab)),
         )
+
+
+@pytest.fixture(scope="session")
+def dev_chain() -> Iterator[DevChain]:
+    """With a block every half a second: final after three blocks is final after a second."""
+    with asyncio.run(start_dev_chain(DevChainSettings(block_seconds=0.5))) as chain:
+        yield chain
 
 
 @pytest.fixture

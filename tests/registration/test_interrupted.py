@@ -26,7 +26,7 @@ def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def killed_when(machine: Machine, condition: Callable[[], bool], *arguments: str) -> None:
@@ -60,7 +60,7 @@ def keys_sent(machine: Machine) -> list[str]:
 def test_a_registration_that_is_killed_is_completed_and_nothing_is_sent_twice(
     machine: Machine, mined: int
 ) -> None:
-    # Final two seconds after being mined: that is when the command is killed.
+    # Final a second after being mined: that is when the command is killed.
     machine.write_settings(CONFIRMATIONS="3")
     killed_when(machine, lambda: machine.nonce() >= mined, *machine.registering("--yes"))
     done = machine.one(*machine.registering("--yes"))
