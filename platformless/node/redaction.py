@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 from urllib.parse import quote, unquote, urlsplit
@@ -27,6 +28,7 @@ class Secrets:
     """What must not be shown."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._patterns: set[str] = set()
         self._all: re.Pattern[str] | None = None
         """Of all patterns; None when one has come since it was compiled, which takes a while."""
@@ -81,19 +83,17 @@ class Secrets:
             self._add("".join(map(_escaped, spelling)))
 
     def _add(self, pattern: str) -> None:
-        if pattern not in self._patterns:
-            # A set of its own: another thread may be compiling the one before.
-            self._patterns = self._patterns | {pattern}
-            self._all = None
+        with self._lock:
+            if pattern not in self._patterns:
+                self._patterns.add(pattern)
+                self._all = None
 
     def _compiled(self) -> re.Pattern[str]:
-        compiled = self._all
-        if compiled is None:
-            patterns = self._patterns
-            compiled = re.compile("|".join(sorted(patterns, key=len, reverse=True)))
-            if patterns is self._patterns:
-                self._all = compiled
-        return compiled
+        with self._lock:
+            if self._all is None:
+                ordered = sorted(self._patterns, key=len, reverse=True)
+                self._all = re.compile("|".join(ordered))
+            return self._all
 
 
 class CleanStream:
