@@ -49,7 +49,7 @@ MEMORY_BYTES = 11 << 30
 ALONE = (1, 17)
 """Cells of a kind: the difference is what a cell costs besides what a run costs."""
 MIXED = (4, 8, 12, 16, 21, 32, 42, 64)
-PROVEN = (4, 21)
+PROVEN = (21,)
 VERIFIED_TIMES = 5
 FRACTIONS = (0.01, 1 / 30, 0.1, 0.3)
 
