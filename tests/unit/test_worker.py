@@ -119,18 +119,21 @@ command.run_worker(output, command.queues_of(sys.argv[1]), Path("/dev/null"))
 """
 
 
+_NICEST = 19
+
+
 @pytest.mark.parametrize(
-    ("queues", "started_with", "niceness"),
+    ("queues", "started_with", "least"),
     [
         ("live,aggregate", 0, 0),
         ("live,audit", 0, 0),
         ("audit", 0, 10),
         ("audit", 10, 10),
-        ("audit", 15, 15),
+        ("audit", 15, 10),
     ],
 )
 def test_who_samples_alone_lets_others_go_first(
-    tmp_path: Path, queues: str, started_with: int, niceness: int
+    tmp_path: Path, queues: str, started_with: int, least: int
 ) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", STARTED, queues, str(started_with)],
@@ -139,4 +142,5 @@ def test_who_samples_alone_lets_others_go_first(
         text=True,
         check=True,
     )
-    assert int(ran.stdout) == max(niceness, os.nice(0))
+    begun = min(os.nice(0) + started_with, _NICEST)  # the tests may be run nicely, too
+    assert int(ran.stdout) == max(begun, least)
