@@ -13,7 +13,7 @@ help: ## list the targets
 demo: setup prover contracts ## a paid session on a local marketplace, streamed, proven, settled, checked (1 minute)
 	@.venv/bin/fabstir-llm-node demo --report demo-report.json
 
-demo-sampled: setup prover contracts ## the same, and cells of the model's arithmetic are proven too (15 minutes on two cores)
+demo-sampled: setup prover contracts ## the same, and cells of the model's arithmetic are proven too (25 minutes on two cores)
 	@.venv/bin/fabstir-llm-node demo --sampled --report demo-report.json
 
 demo-proof: setup prover ## prove a recorded session of 1,000 tokens, verify the proof, and see a forgery rejected
