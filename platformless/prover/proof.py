@@ -12,6 +12,7 @@ from ..protocol.acknowledgement import AcknowledgementSignature
 from ..protocol.assurance import Assurance
 from ..protocol.bundle import Bundle
 from ..protocol.claim import SessionClaim
+from ..protocol.sample.claim import SampleClaim
 from ..protocol.window import Window
 from .errors import ForeignImage, WrongClaim
 from .messages import Execution, OnProgress, Proof, ProverInfo
@@ -176,7 +177,7 @@ def require_trusted_guest(info: ProverInfo, guest: str = CLAIM_KIND) -> None:
         )
 
 
-def require_claim(claim: Claim, execution: Execution) -> None:
+def require_claim(claim: Claim | SampleClaim, execution: Execution) -> None:
     """Raises WrongClaim when the guest published anything else."""
     if execution.journal != claim.encode().hex():
         raise WrongClaim(

@@ -22,10 +22,9 @@ from ..protocol.sample.witness import Sampling, sample_witness
 from ..protocol.trace.cells import Span
 from ..protocol.trace.challenge import Beacon
 from ..protocol.trace.settings import TraceSettings
-from .errors import WrongClaim
 from .messages import Execution, OnProgress
 from .process import DEFAULT_MEMORY_BYTES, StarkProver
-from .proof import MadeProof, bundle_of, require_trusted_guest
+from .proof import MadeProof, bundle_of, require_claim, require_trusted_guest
 from .throughput import remember_throughput
 
 PlanOf = Callable[[int], SamplePlan]
@@ -103,7 +102,7 @@ async def execute_sample(prover: StarkProver, sampling: Sampling, witness: bytes
         WrongClaim: when it publishes another claim than the sampling's.
     """
     execution = await prover.execute(witness, image=CLAIM_KIND)
-    _require_claim(sampling.claim(), execution)
+    require_claim(sampling.claim(), execution)
     return execution
 
 
@@ -136,7 +135,7 @@ async def prove_sample(
         on_progress=on_progress,
     )
     claim = sampling.claim()
-    _require_claim(claim, proof)
+    require_claim(claim, proof)
     remember_throughput(info.device, proof.total_cycles, proof.prove_seconds)
     usage = await asyncio.to_thread(verify_sample_receipt, proof.receipt, claim.encode())
     bundle = bundle_of(proof, None, CLAIM_KIND, Assurance.SAMPLED)
@@ -151,11 +150,3 @@ def verify_sample_receipt(receipt: bytes, journal: bytes) -> Usage:
     """
     kinds = ReceiptKinds.COMPOSITE | ReceiptKinds.SUCCINCT
     return released_verifier().verify(receipt, journal, trusted_images()[CLAIM_KIND], kinds)
-
-
-def _require_claim(claim: SampleClaim, execution: Execution) -> None:
-    expected = claim.encode().hex()
-    if execution.journal != expected:
-        raise WrongClaim(
-            "the guest published another claim", expected=expected, got=execution.journal
-        )

@@ -119,25 +119,13 @@ class Proving:
         left -= proof_seconds + self._context.rules.after_proof_seconds
         context = await self._ledger.context(job.session_id, job.number)
         try:
-            self._require_time(job, len(context.tokens), left)
+            _require_time(job, self._tracer.expected_seconds(len(context.tokens)), left)
             root = await self._tracer.root(context)
         except (EngineError, PipelineError) as error:
             log.warning("job %s: not traced: %s", job.id, error)
             return None, Problem.of(error)
         log.info("job %s: traced, %d tokens", job.id, len(context.tokens))
         return root, None
-
-    def _require_time(self, job: Job, tokens: int, left: float) -> None:
-        """Raises:
-        TraceTooLate
-        """
-        needed = self._tracer.expected_seconds(tokens) if self._tracer is not None else 0.0
-        if needed > left:
-            raise TraceTooLate(
-                f"checkpoint {job.number} is proven without a trace",
-                expected=f"at most {left:.0f} s for it",
-                got=f"{needed:.0f} s",
-            )
 
     async def _require_in_time(
         self, job: Job, prover: WindowProver, window: Window
@@ -161,6 +149,20 @@ class Proving:
                 got=f"{expected:.0f} s and {after:.0f} s to submit",
             )
         return expected
+
+
+def _require_time(job: Job, needed: float, left: float) -> None:
+    """Seconds that a trace needs, and that are left for it.
+
+    Raises:
+        TraceTooLate
+    """
+    if needed > left:
+        raise TraceTooLate(
+            f"checkpoint {job.number} is proven without a trace",
+            expected=f"at most {left:.0f} s for it",
+            got=f"{needed:.0f} s",
+        )
 
 
 def told(progress: Progress, expected_ms: int | None) -> ProofProgress:
