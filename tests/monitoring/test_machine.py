@@ -110,7 +110,7 @@ async def test_a_reading_that_hangs_holds_up_nobody_and_is_not_told_for_long() -
             hung.wait(60)
         return 7
 
-    async with Sampled("test", lambda: read, seconds=0.05) as sampled:
+    async with Sampled("test", lambda: read, seconds=0.05, stale_seconds=0.2) as sampled:
         await until(lambda: sampled.newest() == 7)
         hanging.set()
         await until(lambda: sampled.newest() is None)
@@ -125,7 +125,7 @@ async def test_a_reading_that_fails_is_logged_once(caplog: pytest.LogCaptureFixt
         asked += 1
         raise OSError("no such sensor")
 
-    async with Sampled("sensor", lambda: read, seconds=0.01) as sampled:
+    async with Sampled("sensor", lambda: read, seconds=0.01, stale_seconds=60) as sampled:
         await until(lambda: asked > 5)
         assert sampled.newest() is None
     assert caplog.text.count("sensor: not to be read now") == 1
@@ -135,7 +135,7 @@ async def test_what_cannot_be_opened_has_no_readings(caplog: pytest.LogCaptureFi
     def fail() -> Callable[[], int]:
         raise OSError("no such driver")
 
-    async with Sampled("driver", fail, seconds=0.01) as sampled:
+    async with Sampled("driver", fail, seconds=0.01, stale_seconds=60) as sampled:
         await until(lambda: "driver: not to be read" in caplog.text)
         assert sampled.newest() is None
 

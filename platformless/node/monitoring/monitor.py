@@ -31,6 +31,7 @@ from .system import open_system, system_families
 
 log = logging.getLogger(__name__)
 SAMPLE_SECONDS = 5.0
+STALE_SECONDS = 20.0
 _LEDGER_SECONDS = 2.0
 
 
@@ -53,6 +54,7 @@ class Ways:
 
     open_gpus: GpuSource = open_gpus
     sample_seconds: float = SAMPLE_SECONDS
+    stale_seconds: float = STALE_SECONDS
     chain_pace: Pace = field(default_factory=Pace)
     clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
@@ -94,10 +96,15 @@ class Monitor:
                 CertificateWatch(watched.public_url)
             )
             self._gpus = await parts.enter_async_context(
-                Sampled("GPUs", ways.open_gpus, ways.sample_seconds)
+                Sampled("GPUs", ways.open_gpus, ways.sample_seconds, ways.stale_seconds)
             )
             self._system = await parts.enter_async_context(
-                Sampled("machine", lambda: open_system(watched.data_folder), ways.sample_seconds)
+                Sampled(
+                    "machine",
+                    lambda: open_system(watched.data_folder),
+                    ways.sample_seconds,
+                    ways.stale_seconds,
+                )
             )
             parts.push_async_callback(ended, asyncio.create_task(self._history.keep_looking()))
             await self._chain.asked()  # else the first who asks hears of a chain that is silent

@@ -12,7 +12,6 @@ from ...closing import AsyncClosing
 
 log = logging.getLogger(__name__)
 _Reading = TypeVar("_Reading")
-_STALE_READINGS = 4
 
 
 class Sampled(AsyncClosing, Generic[_Reading]):
@@ -20,14 +19,20 @@ class Sampled(AsyncClosing, Generic[_Reading]):
 
     Args:
         open_source: Called once in the thread; gives what is called for each reading.
+        stale_seconds: A reading is told for so long, unless a newer one is there.
     """
 
     def __init__(
-        self, name: str, open_source: Callable[[], Callable[[], _Reading]], seconds: float
+        self,
+        name: str,
+        open_source: Callable[[], Callable[[], _Reading]],
+        seconds: float,
+        stale_seconds: float,
     ) -> None:
         self._name = name
         self._open = open_source
         self._seconds = seconds
+        self._stale_seconds = stale_seconds
         self._newest: tuple[float, _Reading] | None = None
         self._failing = False
         self._stopping = threading.Event()
@@ -37,7 +42,7 @@ class Sampled(AsyncClosing, Generic[_Reading]):
     def newest(self) -> _Reading | None:
         """None before the first reading, and when the newest is too old to be told."""
         newest = self._newest
-        if newest is None or time.monotonic() - newest[0] > _STALE_READINGS * self._seconds:
+        if newest is None or time.monotonic() - newest[0] > self._stale_seconds:
             return None
         return newest[1]
 
