@@ -62,28 +62,6 @@ def challenge(
     )
 
 
-def require_challenge(
-    cells: Sequence[Cell],
-    root: TraceRoot,
-    state_after: StateDigest,
-    beacon: Beacon,
-    plan: Sequence[Draws],
-) -> None:
-    """Raises:
-    ChallengeInvalid: when `cells` are not those that were asked for.
-    """
-    expected = challenge(root, state_after, beacon, plan)
-    if len(cells) != len(expected):
-        raise ChallengeInvalid(
-            "other cells than those drawn", expected=f"{len(expected)} cells", got=len(cells)
-        )
-    for number, (cell, drawn) in enumerate(zip(cells, expected, strict=True)):
-        if cell != drawn:
-            raise ChallengeInvalid(
-                f"other cells than those drawn: number {number}", expected=drawn, got=cell
-            )
-
-
 def encode_plan(plan: Sequence[Draws]) -> bytes:
     """The one spelling of a plan.
 

@@ -4,7 +4,7 @@ TraceError              TRC-000
 ├── TraceShapeInvalid   TRC-001   sizes that no llama model has, or a place outside of the trace
 ├── TraceNotInOrder     TRC-002   rows that do not follow those before them, or are missing
 ├── OpeningRejected     TRC-003   an opened row that does not belong to the root
-└── ChallengeInvalid    TRC-004   cells that cannot be drawn, or are not those that were
+└── ChallengeInvalid    TRC-004   cells that cannot be drawn
 """
 
 from __future__ import annotations
