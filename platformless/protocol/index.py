@@ -232,10 +232,20 @@ def _entry(fields: _EntryFields) -> IndexEntry:
         tokens_after=Tokens(fields.tokenRange[1]),
         timestamp_ms=fields.timestamp,
         sealed=fields.encrypted,
-        sample=PublishedSample(ProofHash.from_hex(fields.sampleProofHash), fields.sampleProofCid)
-        if fields.sampleProofHash or fields.sampleProofCid
-        else None,
+        sample=_sample(fields),
     )
+
+
+def _sample(fields: _EntryFields) -> PublishedSample | None:
+    """Raises:
+    ValueError: when there is a hash without a CID, or a CID without a hash.
+    """
+    proof_hash, cid = fields.sampleProofHash, fields.sampleProofCid
+    if not proof_hash and not cid:
+        return None
+    if not proof_hash or not cid:
+        raise ValueError(f"checkpoint {fields.index}: sample proof with hash or CID alone")
+    return PublishedSample(ProofHash.from_hex(proof_hash), cid)
 
 
 def _text(index: CheckpointIndex) -> bytes:
