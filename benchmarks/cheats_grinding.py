@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from platformless.audit.cells.opened import verified_rows
 from platformless.protocol.digests import tagged_sha256
-from platformless.protocol.trace.challenge import Draws, encode_plan
+from platformless.protocol.trace.challenge import Draws
 from platformless.protocol.trace.errors import OpeningRejected
 from platformless.protocol.trace.layout import LEAF_HEAD, LEAF_TAG
 from platformless.protocol.trace.merkle import NODE_TAG
@@ -83,14 +83,13 @@ def grind(case: Case, verdicts: Verdicts, measured: Measured) -> Ground:
     rate = TRIED / (time.perf_counter() - started)
     kinds = sorted((kind for kind in KINDS if kind.name in measured.shares), key=lambda x: x.value)
     plan = [Draws(case.held.population(kind), k) for kind in kinds]
-    encoded, tries = encode_plan(plan), 0
+    tries = 0
     for number in range(GROUND):
         block = beacon("known", number)
         while True:
             tries += 1
             root = roots.root(struct.pack("<f", 1 + tries * 2.0**-20))
-            payload = root + STATE.value + block.value + encoded
-            seed = tagged_sha256("trace-challenge", payload)
+            seed = tagged_sha256("trace-challenge", root + STATE.value + block.value)
             if not any(_meets(verdicts, seed, draws) for draws in plan):
                 break
     return Ground(rate, case.name, k, GROUND, 10 ** log_tries(measured, k), tries / GROUND)

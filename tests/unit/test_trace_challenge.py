@@ -12,12 +12,7 @@ from hypothesis import strategies as st
 
 from platformless.protocol.digests import StateDigest, TraceRoot
 from platformless.protocol.trace.cells import Cell, Population, SampledKind, Span
-from platformless.protocol.trace.challenge import (
-    Beacon,
-    Draws,
-    challenge,
-    encode_plan,
-)
+from platformless.protocol.trace.challenge import Beacon, Draws, challenge
 from platformless.protocol.trace.errors import ChallengeInvalid
 
 from ..vectors.make_trace import HUGE, SMALL, SMOLLM2, plan
@@ -101,21 +96,32 @@ def test_any_bit_of_any_input_changes_the_cells(place: int, bit: int, which: int
     assert sum(cell == other for cell, other in zip(cells, others, strict=True)) < 4
 
 
-def test_the_plan_is_an_input_too() -> None:
-    population = PLAN[2].population
-    two = [Draws(population, 2)]
-    plans = [
-        [Draws(population, 3)],
-        [Draws(replace(population, spans=(Span(0, 267),)), 2)],
-        [Draws(replace(population, layers=29), 2)],
-        [Draws(replace(population, kind=SampledKind.FFN_OUT), 2)],
-        [*two, Draws(PLAN[3].population, 0)],
+@given(
+    counts=st.lists(st.integers(1, 6), min_size=len(PLAN), max_size=len(PLAN)),
+    left_out=st.sets(st.sampled_from(SampledKind)),
+)
+def test_a_host_cannot_choose_cells_by_how_many_it_draws(
+    counts: list[int], left_out: set[SampledKind]
+) -> None:
+    asked = challenge(ROOT, STATE, BEACON, [replace(draws, count=6) for draws in PLAN])
+    chosen = [
+        replace(draws, count=count)
+        for draws, count in zip(PLAN, counts, strict=True)
+        if draws.population.kind not in left_out
     ]
-    first = challenge(ROOT, STATE, BEACON, two)
-    for other in plans:
-        got = challenge(ROOT, STATE, BEACON, other)[:2]
-        places = [(cell.layer, cell.position, cell.element) for cell in got]
-        assert places != [(cell.layer, cell.position, cell.element) for cell in first]
+    cells = challenge(ROOT, STATE, BEACON, chosen)
+    for draws in chosen:
+        kind = draws.population.kind
+        expected = [cell for cell in asked if cell.kind is kind][: draws.count]
+        assert [cell for cell in cells if cell.kind is kind] == expected
+
+
+def test_kinds_have_cells_of_their_own() -> None:
+    gate = Population.of(SampledKind.FFN_GATE, SMOLLM2, (Span(0, 268),))
+    up = replace(gate, kind=SampledKind.FFN_UP)
+    drawn = challenge(ROOT, STATE, BEACON, [Draws(gate, 4), Draws(up, 4)])
+    places = [(cell.layer, cell.position, cell.element) for cell in drawn]
+    assert not set(places[:4]) & set(places[4:])
 
 
 def test_another_root_gives_a_host_no_cell_that_it_could_foresee() -> None:
@@ -132,8 +138,7 @@ def test_another_root_gives_a_host_no_cell_that_it_could_foresee() -> None:
     assert 1 <= hits <= 25  # 10 expected
 
 
-def test_a_plan_has_one_spelling() -> None:
-    assert len(encode_plan([])) == 4
+def test_each_kind_is_asked_for_once_and_in_order() -> None:
     for wrong in (list(reversed(PLAN)), [PLAN[0], PLAN[0]]):
         with pytest.raises(ChallengeInvalid, match="out of order"):
             challenge(ROOT, STATE, BEACON, wrong)

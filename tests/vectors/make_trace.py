@@ -12,7 +12,7 @@ from typing import Any
 
 from platformless.protocol.digests import StateDigest, TraceRoot, tagged_sha256
 from platformless.protocol.trace.cells import Population, SampledKind, Span
-from platformless.protocol.trace.challenge import Beacon, Draws, challenge, encode_plan
+from platformless.protocol.trace.challenge import Beacon, Draws, challenge
 from platformless.protocol.trace.layout import TraceLayout, leaf_digest
 from platformless.protocol.trace.merkle import merkle_root, run_path
 from platformless.protocol.trace.nodes import ModelShape, Node
@@ -68,19 +68,29 @@ def challenge_vector(name: str) -> dict[str, Any]:
     number, draws = CHALLENGES[name]
     root, state = TraceRoot(digest(10 * number)), StateDigest(digest(10 * number + 1))
     beacon = Beacon(digest(10 * number + 2))
-    encoded = encode_plan(draws)
-    seed = tagged_sha256("trace-challenge", root.value + state.value + beacon.value + encoded)
+    seed = tagged_sha256("trace-challenge", root.value + state.value + beacon.value)
     return {
         "name": name,
         "root": root.value.hex(),
         "state_after": state.value.hex(),
         "beacon": beacon.value.hex(),
-        "plan": encoded.hex(),
+        "plan": [asked_for(one) for one in draws],
         "seed": seed.hex(),
         "cells": [
             [cell.kind.value, cell.layer, cell.position, cell.element, cell.key]
             for cell in challenge(root, state, beacon, draws)
         ],
+    }
+
+
+def asked_for(draws: Draws) -> dict[str, Any]:
+    population = draws.population
+    return {
+        "kind": population.kind.value,
+        "draws": draws.count,
+        "layers": population.layers,
+        "elements": population.elements,
+        "spans": [[span.first, span.count] for span in population.spans],
     }
 
 

@@ -3,7 +3,7 @@
 use crate::block::{Bytes, WeightType};
 use crate::half::{take_half_apart, to_half};
 use crate::single::{add, divide, multiply, pack, shift_jam, shift_round, square_root, take_apart};
-use crate::single::{bit_length_64, ONE, SIGN};
+use crate::single::{bit_length_64, INFINITY, ONE, SIGN};
 use crate::{normal, Refused};
 
 /// A double to which singles that are not negative are added, rounded each time.
@@ -64,18 +64,30 @@ impl DoubleSum {
     }
 }
 
+/// Exponent fields of 2^-60 and 2^64: between them a square is a normal single.
+const LOWEST_SQUARED: i32 = 67;
+const HIGHEST_SQUARED: i32 = 191;
+
 /// A single times itself, taken apart.
 #[inline(always)]
-fn square(bits: u32) -> (u32, i32) {
+fn square(bits: u32) -> Result<(u32, i32), Refused> {
     let m = bits & 0x007f_ffff | 0x0080_0000;
     let exponent = (bits >> 23 & 255) as i32;
-    // Below 2^-60 the square is denormal, or zero.
-    if exponent < 67 {
-        return take_apart(multiply(bits, bits));
+    if (exponent - LOWEST_SQUARED) as u32 >= (HIGHEST_SQUARED - LOWEST_SQUARED) as u32 {
+        return square_at_the_ends(bits);
     }
     let product = u64::from(m) * u64::from(m);
     let by = 23 + (product >> 47) as u32;
-    (shift_round_short(product, by), 2 * (exponent - 150) + by as i32)
+    Ok((shift_round_short(product, by), 2 * (exponent - 150) + by as i32))
+}
+
+#[cold]
+#[inline(never)]
+fn square_at_the_ends(bits: u32) -> Result<(u32, i32), Refused> {
+    match multiply(bits, bits) {
+        INFINITY => Err(Refused::NotFinite),
+        square => Ok(take_apart(square)),
+    }
 }
 
 /// `shift_round` by less than 32.
@@ -92,10 +104,13 @@ pub fn norm(row: &[u32], place: usize, weight: u32, epsilon: u32) -> Result<u32,
     let x = *row.get(place).ok_or(Refused::Shape)?;
     let mut total = DoubleSum::ZERO;
     for bits in row {
-        let (m, e) = square(normal(*bits)?);
+        let (m, e) = square(normal(*bits)?)?;
         total.add_parts(m, e);
     }
     let mean = (total.value() / row.len() as f64) as f32;
+    if mean.is_infinite() {
+        return Err(Refused::NotFinite);
+    }
     let root = square_root(add(mean.to_bits(), epsilon));
     if root == 0 {
         return Err(Refused::NotFinite);

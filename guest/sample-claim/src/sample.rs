@@ -72,7 +72,7 @@ pub fn sample<S: Sha, W: Pieces>(
     let trace_root = trace_root(sha, &facts, positions, &top);
 
     let plan = Plan::read(witness, &facts, &opening, positions)?;
-    let seed = plan.seed(sha, &trace_root, &walked.state_after, &opening[head::BEACON..][..8]);
+    let seed = seed(sha, &trace_root, &walked.state_after, &opening[head::BEACON..][..8]);
     let slots = &mut memory.slots[..plan.cells * SLOTS];
     read(witness, slots)?;
     let mut slots = slots.chunks_exact(SLOTS);
@@ -191,27 +191,21 @@ impl Plan {
     fn kinds(&self) -> impl Iterator<Item = (&Population, u32)> {
         self.populations.iter().zip(self.draws).take(self.kind_count)
     }
+}
 
-    fn seed<S: Sha>(
-        &self,
-        sha: &mut S,
-        trace_root: &Words32,
-        state_after: &Words32,
-        beacon: &[u32],
-    ) -> Words32 {
-        let mut words = [0; 25 + 7 * KINDS + PADDING_WORDS];
-        words[..8].copy_from_slice(trace_root);
-        words[8..16].copy_from_slice(state_after);
-        words[16..24].copy_from_slice(beacon);
-        words[24] = self.kind_count as u32;
-        let mut end = 25;
-        for (one, draws) in self.kinds() {
-            let row = [one.kind, draws, one.layers, one.elements, 1, one.first, one.count];
-            words[end..end + 7].copy_from_slice(&row);
-            end += 7;
-        }
-        tagged(sha, &TRACE_CHALLENGE_TAG, &mut words, 4 * end)
-    }
+/// What all draws come from. Nothing in it is the prover's to choose: more cells of one kind leave
+/// the cells of the others, and the first ones of that kind, as they are.
+fn seed<S: Sha>(
+    sha: &mut S,
+    trace_root: &Words32,
+    state_after: &Words32,
+    beacon: &[u32],
+) -> Words32 {
+    let mut words = [0; 24 + PADDING_WORDS];
+    words[..8].copy_from_slice(trace_root);
+    words[8..16].copy_from_slice(state_after);
+    words[16..24].copy_from_slice(beacon);
+    tagged(sha, &TRACE_CHALLENGE_TAG, &mut words, 96)
 }
 
 fn settings_digest<S: Sha, W: Pieces>(

@@ -80,6 +80,9 @@ pub fn walk<S: Sha, W: Pieces>(
         let (first, rest) = room.split_at_mut(BLOCK_WORDS);
         read(witness, first)?;
         let (entry_kind, count) = (first[entry::KIND], first[entry::TOKEN_COUNT]);
+        if run[ENTRIES] == first_entry && first_entry != 0 && entry_kind != kind::PROMPT {
+            return Err(Fault::Start);
+        }
         if count as usize > MAX_POSITIONS - positions {
             return Err(Fault::Positions);
         }

@@ -52,26 +52,25 @@ fn hashed(tag: &Words32, message: &[u32]) -> Words32 {
 #[test]
 fn challenges_are_drawn_alike() {
     for case in document()["challenges"].as_array().unwrap() {
-        let plan = words_of(&case["plan"]);
         let mut message = Vec::new();
-        for name in ["root", "state_after", "beacon", "plan"] {
+        for name in ["root", "state_after", "beacon"] {
             message.extend(words_of(&case[name]));
         }
         let seed = hashed(&TRACE_CHALLENGE_TAG, &message);
         assert_eq!(seed.to_vec(), words_of(&case["seed"]));
 
         let mut expected = case["cells"].as_array().unwrap().iter();
-        let mut at = 1;
-        for _ in 0..plan[0] {
-            let [kind, draws, layers, elements, spans] = plan[at..at + 5] else { panic!() };
-            at += 5 + 2 * spans as usize;
+        for asked in case["plan"].as_array().unwrap() {
+            let [kind, draws, layers, elements] =
+                ["kind", "draws", "layers", "elements"].map(|name| number(&asked[name]));
+            let spans = asked["spans"].as_array().unwrap();
             // The claim's plans have one span, and no choices.
             let first_cells = expected.by_ref().take(draws as usize);
-            if spans != 1 {
+            if spans.len() != 1 {
                 first_cells.for_each(drop);
                 continue;
             }
-            let [first, count] = plan[at - 2..at] else { panic!() };
+            let [first, count] = [0, 1].map(|place| number(&spans[0][place]));
             let population = Population { kind, layers, elements, first, count };
             for (drawn, cell) in first_cells.enumerate() {
                 let size = population.size();

@@ -2,9 +2,7 @@
 
 All integers are u32, little-endian; hashes are the protocol's tagged SHA-256.
 
-    seed    tagged_sha256("trace-challenge", trace root + state after + beacon + plan)
-    plan    number of kinds; for each, in rising order: kind, draws, layers, elements, number of
-            spans, and for each span its first position and their count
+    seed    tagged_sha256("trace-challenge", trace root + state after + beacon)
     draw    tagged_sha256("trace-draw", seed + kind + number of the draw + attempt): its first
             eight bytes, a u64, little-endian
     cell    for a population of n cells: the draw modulo n. A draw of 2^64 - (2^64 mod n) or more
@@ -12,7 +10,9 @@ All integers are u32, little-endian; hashes are the protocol's tagged SHA-256.
     cells   kind by kind, in the order of draws; the same cell may come twice
 
 Draws are independent: if a fraction f of a kind's cells deviates, k draws meet none of them with
-probability (1 - f)^k.
+probability (1 - f)^k. How many are drawn changes none of them: of a kind, k draws are the first k
+of any more, and the other kinds' stay as they are. A host that may choose to draw more has nothing
+to choose from.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..digests import FixedBytes, StateDigest, TraceRoot, tagged_sha256
-from ..words import U32_MAX, in_range
 from .cells import Cell, Population
 from .errors import ChallengeInvalid
 
@@ -52,35 +51,15 @@ def challenge(
     """
     if root.is_zero:
         raise ChallengeInvalid("nothing to ask where there is no trace", got=root)
-    seed = tagged_sha256(
-        "trace-challenge", root.value + state_after.value + beacon.value + encode_plan(plan)
-    )
+    kinds = [draws.population.kind.value for draws in plan]
+    if kinds != sorted(set(kinds)):
+        raise ChallengeInvalid("kinds out of order", expected=sorted(set(kinds)), got=kinds)
+    seed = tagged_sha256("trace-challenge", root.value + state_after.value + beacon.value)
     return tuple(
         draws.population.cell(_draw(seed, draws.population, number))
         for draws in plan
         for number in range(draws.count)
     )
-
-
-def encode_plan(plan: Sequence[Draws]) -> bytes:
-    """The one spelling of a plan.
-
-    Raises:
-        ChallengeInvalid: when kinds are out of order or repeated.
-    """
-    words, last = [len(plan)], -1
-    for draws in plan:
-        asked = draws.population
-        if asked.kind.value <= last:
-            raise ChallengeInvalid(
-                "kinds out of order", expected=f"above {last}", got=asked.kind.value
-            )
-        last = asked.kind.value
-        count = in_range("draws of a kind", draws.count, U32_MAX)
-        words += [last, count, asked.layers, asked.elements, len(asked.spans)]
-        for span in asked.spans:
-            words += [span.first, span.count]
-    return struct.pack(f"<{len(words)}I", *words)
 
 
 def _draw(seed: bytes, population: Population, number: int) -> int:
