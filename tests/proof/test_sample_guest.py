@@ -107,6 +107,17 @@ def test_a_context_may_begin_later_in_the_transcript(host: Traced, execute: Exec
     assert sampling.claim().first_entry == 1
 
 
+def test_a_context_that_begins_later_begins_with_a_prompt(
+    host: Traced, refused: Callable[[bytes], str]
+) -> None:
+    """Else a host could leave out of its trace what an answer answers."""
+    whole = context_of(host.model, host.tree, later=True)
+    prompt, *rest = whole.entries
+    before = whole.before.append(whole.header, prompt)
+    answer = replace(host, context=replace(whole, before=before, entries=tuple(rest)))
+    assert refused(answer.witness(answer.every_kind())) == "GST-203"
+
+
 def test_rows_that_cells_share_are_opened_once(host: Traced, execute: Execute) -> None:
     """All positions but one are left out, so that every product has the same input row."""
     plan = SamplePlan.of({SampledKind.LOGITS: 8, SampledKind.RESULT_NORM: 2}, Span(3, 1))

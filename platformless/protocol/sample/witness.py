@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..arithmetic.operations import Reference
@@ -31,6 +31,9 @@ from .plan import SamplePlan
 _SLOTS = 4
 _FRESH, _KEEP, _KEPT = 0, 1, 2
 _MOST_KEPT = 256
+ROOM_WORDS = 1 << 18
+"""The guest's memory for opened rows: those of one cell, and those that are kept."""
+_DIGEST_WORDS, _PADDING_WORDS = 8, 18
 _CROWN_LEVEL, _CROWN = 5, 128
 """Level of the tree over the nodes whose digests the guest remembers, and how many of them."""
 _REFERENCES = {Reference.AVX2: 1, Reference.AVX512: 2}
@@ -151,28 +154,72 @@ def _cells(
     """The words that say where rows come from, and the rows."""
     layout, tokens, cells = sampling.layout, sampling.context.tokens, sampling.cells()
     needs = [needed_runs(layout, cell) for cell in cells]
-    uses = Counter(run for runs in needs for run in runs)
-    kept: dict[Run, int] = {}
+    beside = [_weight_of(sampling.facts.weight_row(cell, tokens), weighed) for cell in cells]
+    kept = kept_rows(layout, needs, [0 if one is None else _weight_words(one) for one in beside])
+    known: set[Run] = set()
     crown: set[int] = set()
     slots, opened = bytearray(), []
-    for cell, runs in zip(cells, needs, strict=True):
+    for runs, weight in zip(needs, beside, strict=True):
         words = [_FRESH] * _SLOTS
         for place, run in enumerate(runs):
-            if run in kept:
+            if run in known:
                 words[place] = _KEPT + kept[run]
                 continue
-            if uses[run] > 1 and len(kept) < _MOST_KEPT:
+            if run in kept:
                 words[place] = _KEEP
-                kept[run] = len(kept)
+                known.add(run)
             opened.append(_opened_row(layout, rows.get(run), run, crown))
         slots += struct.pack(f"<{_SLOTS}I", *words)
-        weight = sampling.facts.weight_row(cell, tokens)
         if weight is not None:
-            found = weighed.get(weight)
-            if found is None:
-                raise WitnessIncomplete("a row of the weights is not opened", got=weight)
-            opened.append(b"".join((*found.path, _WEIGHT_HEAD, _fill(found.data))))
+            opened.append(b"".join((*weight.path, _WEIGHT_HEAD, _fill(weight.data))))
     return bytes(slots), b"".join(opened)
+
+
+def kept_rows(
+    layout: TraceLayout, needs: Sequence[tuple[Run, ...]], weight_words: Sequence[int]
+) -> dict[Run, int]:
+    """The rows that the guest keeps because a later cell needs them again, numbered as they come:
+    as many as its memory holds beside the largest cell. The others are opened again.
+
+    Args:
+        needs: Of each cell.
+        weight_words: What each cell's row of the weights takes, in words; 0 without one.
+    """
+    uses = Counter(run for runs in needs for run in runs)
+    sizes = {run: _row_words(layout, run) for run in uses}
+    largest = max(
+        sum(sizes[run] for run in runs) + words
+        for runs, words in zip(needs, weight_words, strict=True)
+    )
+    room, kept = ROOM_WORDS - largest, dict[Run, int]()
+    for run, count in uses.items():
+        if count > 1 and len(kept) < _MOST_KEPT and sizes[run] <= room:
+            room -= sizes[run]
+            kept[run] = len(kept)
+    return kept
+
+
+def _row_words(layout: TraceLayout, run: Run) -> int:
+    """What a row takes of the guest's memory, in words, at most."""
+    levels = layout.leaves(run.node).bit_length() + layout.node_count.bit_length()
+    size = layout.leaf_bytes(run.node, run.position, run.first_piece)
+    return levels * _DIGEST_WORDS + len(_LEAF_HEAD) // 4 + -(-size // 4) + _PADDING_WORDS
+
+
+def _weight_words(weight: OpenedWeight) -> int:
+    words = len(weight.path) * _DIGEST_WORDS + len(_WEIGHT_HEAD) // 4
+    return words + -(-len(weight.data) // 4) + _PADDING_WORDS
+
+
+def _weight_of(
+    row: WeightRow | None, weighed: Mapping[WeightRow, OpenedWeight]
+) -> OpenedWeight | None:
+    if row is None:
+        return None
+    found = weighed.get(row)
+    if found is None:
+        raise WitnessIncomplete("a row of the weights is not opened", got=row)
+    return found
 
 
 def _top(layout: TraceLayout, opening: Opening) -> bytes:
