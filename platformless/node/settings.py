@@ -59,7 +59,7 @@ class WorkerSettings(BaseModel):
     trace_threads: int = Field(default=0, ge=0)
     """Threads that a trace is made with; 0: one a core."""
     sample_draws: int = Field(default=1, ge=1, le=MAX_CELLS // len(COVERED_KINDS))
-    """Cells of each of 21 kinds that a sample proof recomputes."""
+    """Cells of each of 21 kinds that a sample proof recomputes; at most 24."""
     confirmations: int = Field(default=3, ge=1)
     """Blocks, the own one counted, after which a transaction or a beacon is final."""
     log_level: str = "info"

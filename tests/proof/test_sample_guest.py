@@ -236,7 +236,7 @@ def test_cells_that_the_host_chose_are_refused(
 def test_facts_that_are_not_the_models_are_refused(
     host: Traced, sampling: Sampling, refused: Callable[[bytes], str]
 ) -> None:
-    facts = replace(sampling.facts, epsilon_bits=sampling.facts.epsilon_bits + (1 << 22))
+    facts = replace(sampling.facts, epsilon_bits=sampling.facts.epsilon_bits + (20 << 23))
     span = Span(0, len(host.context.tokens))
     plan = SamplePlan.of({SampledKind.FFN_NORM: 4}, span)
     assert refused(host.witness(replace(sampling, facts=facts, plan=plan))) == "GST-212"
