@@ -97,16 +97,12 @@ class CheckpointIndex:
         self.require_next(entry.checkpoint, entry.tokens_before)
         return replace(self, entries=(*self.entries, entry))
 
-    def sample_of(self, checkpoint: int) -> PublishedSample | None:
-        """The sample proof of a checkpoint, if it has one."""
-        inside = 0 <= checkpoint < len(self.entries)
-        return self.entries[checkpoint].sample if inside else None
-
     def with_sample(self, checkpoint: int, sample: PublishedSample) -> CheckpointIndex:
-        """The index with the sample proof of a checkpoint; itself when it has that proof.
+        """The index with the sample proof of a checkpoint, in place of an earlier one; itself when
+        it has that proof.
 
         Raises:
-            IndexConflict: when there is no such checkpoint, or it has another sample proof.
+            IndexConflict: when there is no such checkpoint.
         """
         if not 0 <= checkpoint < len(self.entries):
             raise IndexConflict(
@@ -117,12 +113,6 @@ class CheckpointIndex:
         known = self.entries[checkpoint]
         if known.sample == sample:
             return self
-        if known.sample is not None:
-            raise IndexConflict(
-                f"checkpoint {checkpoint} has another sample proof",
-                expected=known.sample.proof_hash,
-                got=sample.proof_hash,
-            )
         entries = list(self.entries)
         entries[checkpoint] = replace(known, sample=sample)
         return replace(self, entries=tuple(entries))

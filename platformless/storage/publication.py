@@ -179,7 +179,8 @@ class CheckpointPublisher:
         self, session_id: int, checkpoint: int, bundle: bytes
     ) -> PublishedProof:
         """Publishes the proof of a checkpoint's sampled cells, and the index with it. May be
-        repeated: where the index names one already, that one stays.
+        repeated. An earlier one of that checkpoint gives way: the block that drew its cells may
+        have been another.
 
         Raises:
             IndexConflict: when the checkpoint is not published.
@@ -190,11 +191,9 @@ class CheckpointPublisher:
             known = self.index(session_id)
             if known is None:
                 raise IndexConflict("a sample proof of a session without checkpoints")
-            made = PublishedSample(ProofHash.of(bundle), str(BlobId.of(bundle)))
-            before = known.index.sample_of(checkpoint)
-            sample, grown = before or made, known.index.with_sample(checkpoint, before or made)
-            if sample == made:
-                await self._uploads.put(bundle)
+            sample = PublishedSample(ProofHash.of(bundle), str(BlobId.of(bundle)))
+            grown = known.index.with_sample(checkpoint, sample)
+            await self._uploads.put(bundle)
             signed = await asyncio.to_thread(self._signed, grown, known.messages_signature)
             encoded = signed.encode()
             # Before the file: who settles names the newest index that is in storage.

@@ -26,6 +26,7 @@ from platformless.engine.trace.errors import (
 )
 from platformless.engine.trace.supported import (
     require_traceable_settings,
+    require_whole_vectors,
     traceable_settings,
     traceable_shape,
 )
@@ -143,6 +144,16 @@ def test_settings_that_do_not_give_the_same_bits_are_refused(name: str, value: o
     with pytest.raises(SettingsNotTraceable, match=name) as refused:
         require_traceable_settings(replace(SETTINGS, **{name: value}))  # type: ignore[arg-type]
     assert refused.value.code == "ENG-502"
+
+
+@pytest.mark.parametrize(
+    ("name", "change"), [("head size", {"head_size": 100}), ("feed", {"ffn": 1540})]
+)
+def test_rows_that_vectors_do_not_divide_are_refused(name: str, change: dict[str, int]) -> None:
+    shape = ModelShape(30, 576, 9, 3, 64, 1536, 49152)
+    require_whole_vectors(shape, SETTINGS)
+    with pytest.raises(ModelNotTraceable, match=f"not supported: {name}"):
+        require_whole_vectors(replace(shape, **change), SETTINGS)
 
 
 def test_capturing_refuses_before_any_work(model_path: Path, edited: Edited) -> None:

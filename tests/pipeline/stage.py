@@ -45,10 +45,11 @@ QUICK = PipelineRules(
     reconcile_seconds=0.1,
     watch_seconds=0.1,
     confirm_seconds=5.0,
+    chain_rest_seconds=0.02,
     poll_seconds=0.02,
     settling_at_once=4,
 )
-IMPATIENT = RpcSettings(request_seconds=1.0, patience_seconds=0.3, backoff=Backoff(0.02, 0.1))
+IMPATIENT = RpcSettings(request_seconds=20.0, patience_seconds=0.3, backoff=Backoff(0.02, 0.1))
 _LEDGER_KEY = b"\x05" * 32
 _START_SECONDS = 10
 

@@ -34,7 +34,7 @@ from platformless.prover.pipeline.sample_proving import NOT_DRAWN
 from platformless.prover.pipeline.tracing import Tracer
 from platformless.prover.process import StarkProver
 from platformless.prover.sample import execute_sample
-from tests.chain.faulty import FaultyNode, text
+from tests.chain.faulty import FaultyNode, for_method, reply, text
 
 from .line import Line
 from .stage import TOKENS, changed
@@ -246,6 +246,25 @@ async def test_payment_does_not_wait_for_a_trace(line: Line, tracer: StandInTrac
     assert artefact.trace_problem.code == "PIP-009"
 
 
+async def test_a_trace_that_takes_longer_than_was_thought_is_stopped_in_time(
+    line: Line,
+) -> None:
+    """It was thought to take no time at all, and would take an hour."""
+    async with line.settling():
+        session_id = await line.open()
+        await line.record(session_id)
+        job_id = checkpoint_job(session_id, 0)
+        left = (await line.jobs.job(job_id)).due_at - line.clock_ms() / 1000
+        rules = changed(after_proof_seconds=left - 3, lease_seconds=60)
+        async with line.proving(tracer=StandInTracer(seconds=3600), rules=rules):
+            await line.until_state(job_id, CONFIRMED)
+    artefact = await line.jobs.artefact(job_id)
+    assert artefact is not None
+    assert artefact.trace_problem is not None
+    assert artefact.trace_problem.code == "PIP-009"
+    assert artefact.trace_problem.message.count("stopped then") == 1
+
+
 async def test_a_trace_that_ends_its_worker_does_not_cost_the_payment(
     line: Line, tracer: StandInTracer
 ) -> None:
@@ -294,6 +313,32 @@ async def test_settlement_does_not_wait_for_samples_and_names_those_that_are_the
     session = await line.on_chain(session_id)
     index = indexes.decode(await line.stored(session.conversation_cid)).index
     assert all(entry.sample is not None for entry in index.entries)
+
+
+async def test_a_sample_that_is_published_while_a_settlement_is_under_way_does_not_hinder_it(
+    relayed: Line, relay: FaultyNode, tracer: StandInTracer
+) -> None:
+    """The index that the transaction names is then no longer the newest."""
+    line = relayed
+    session_id = await traced(line, tracer)
+    await line.mine(ENOUGH_BLOCKS)
+    await line.pass_time(_DISPUTE_SECONDS)
+    line.rules = changed(confirm_seconds=0.2)
+    settlement, sample = settlement_job(session_id), sample_job(session_id, 0)
+    relay.fault = for_method("eth_sendRawTransaction", reply(result="0x" + "11" * 32))  # kept back
+    async with line.settling(), line.sampling(tracer, StandInProver()):
+        await line.end(session_id)
+        await line.until_state(settlement, JobState.SUBMITTED)
+        await line.until_state(sample, CONFIRMED)
+        assert (await line.jobs.job(settlement)).state is JobState.SUBMITTED
+    relay.fault = None
+    async with line.settling():
+        done = await line.until_state(settlement, CONFIRMED, FAILED)
+    assert done.state is CONFIRMED
+    session = await line.on_chain(session_id)
+    named = indexes.decode(await line.stored(session.conversation_cid)).index
+    assert (len(named.entries), named.entries[0].sample) == (1, None)
+    assert (await entry_of(line, session_id)).sample is not None
 
 
 async def test_a_session_is_kept_until_its_samples_are_made(

@@ -178,9 +178,12 @@ def test_a_proof_is_not_begun_in_vain_because_the_chain_is_away() -> None:
     """A sample's proof begins with its beacon: a start that ends there does not count."""
     away = EndpointsUnavailable("down")
     for state in JobState:
-        found = verdict(away, replace(JOB, kind=JobKind.SAMPLE, state=state))
-        assert isinstance(found, TryAgain)
-        assert found.is_foreseen is (state is JobState.PROVING)
+        for error in (away, RpcRefused("busy", rpc_code=-32603), UnknownSession("not yet here")):
+            found = verdict(error, replace(JOB, kind=JobKind.SAMPLE, state=state))
+            assert isinstance(found, TryAgain)
+            assert found.is_foreseen
+            assert found.rest_ms >= RULES.chain_rest_seconds * 1000
+        assert verdict(away, replace(JOB, state=state)) != found
 
 
 def test_a_device_that_broke_down_is_not_the_next() -> None:

@@ -59,7 +59,7 @@ class Place:
             WALLET,
             self.url,
             self.http,
-            limits=ConnectionLimits(reply_seconds=0.5, first_chunk_seconds=0.5, gap_seconds=0.5),
+            limits=ConnectionLimits(),
             keep=self.kept.append,
         )
 
@@ -271,7 +271,7 @@ async def test_a_silent_host_is_not_waited_for_without_end(
 ) -> None:
     place.host.change = lambda reply: None if isinstance(reply, silent) else reply
     session = place.session()
-    session.limits = replace(session.limits, open_seconds=0.2)
+    session.limits = replace(session.limits, open_seconds=0.2, reply_seconds=0.5)
     with pytest.raises((HostTooSlow, HostUnreachable)):
         await session.connect()
     assert not session.is_connected

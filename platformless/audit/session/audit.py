@@ -29,6 +29,7 @@ from ...protocol import delta as deltas
 from ...protocol.errors import ProtocolError
 from ...protocol.index import PublishedSample
 from ..evidence import CheckpointEvidence, Downloads, Gathering
+from .beacons import LAG_SECONDS
 from .concluding import Gathered, conclude
 from .errors import (
     AuditorFailed,
@@ -64,7 +65,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-_LAG_SECONDS = 2.0
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """What values that nobody thought of may raise: then nothing is said about the session."""
 
@@ -161,7 +161,7 @@ class _Audit:
         """What another node tells differently, also when both are asked again: one may lag."""
         for attempt in range(2):
             if attempt:
-                await asyncio.sleep(_LAG_SECONDS)
+                await asyncio.sleep(LAG_SECONDS)
                 self.facts = await read_facts(self._chain, self._session_id)
             other = await read_facts(second_node, self._session_id)
             found = list(compare(self.facts, other))

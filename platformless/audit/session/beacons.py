@@ -11,6 +11,8 @@ from ...protocol.trace.challenge import Beacon
 from .errors import NodesDisagree
 
 _BLOCKS_AT_ONCE = 16
+LAG_SECONDS = 2.0
+"""A node that has not got a block yet is asked again so long after."""
 
 
 class Beacons:
@@ -43,6 +45,9 @@ class Beacons:
 
 async def _block_hash(node: Chain, number: int) -> Beacon:
     block = await node.block(number)
+    if block is None:  # it may lag behind the node that told of the session
+        await asyncio.sleep(LAG_SECONDS)
+        block = await node.block(number)
     if block is None:
         raise ChainMoved(
             "the chain lost a block during the audit", expected=f"block {number}", got="none"

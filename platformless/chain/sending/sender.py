@@ -176,6 +176,10 @@ class TransactionSender(AsyncClosing):
         _log.debug("%s: nonce %s, sent as %s", key, entry.nonce, entry.offers[-1].hash)
         return entry
 
+    async def known(self, key: str) -> Entry | None:
+        """What the outbox has under a key, whatever it sends."""
+        return await self._in_thread(self.outbox.find, key)
+
     async def wait(self, key: str, *, confirm_seconds: float | None = None) -> Confirmed:
         """Waits until a transaction that is in the outbox is final.
 

@@ -20,7 +20,7 @@ from ...protocol.trace.settings import TraceSettings
 from ..errors import ContextNotCreated, DecodingFailed
 from ..model import Model, last_complaints
 from .errors import TokensNotTraceable, TraceFailed
-from .supported import require_traceable_settings, traceable_shape
+from .supported import require_traceable_settings, require_whole_vectors, traceable_shape
 from .tensor import Rows, Tensor, operation, require_readable, rows_of, tensor_at
 
 _CONTEXT_STEP = 256
@@ -86,6 +86,7 @@ def capture(model: Model, tokens: Sequence[int], settings: TraceSettings, sink: 
     """
     shape = traceable_shape(model.header)
     require_traceable_settings(settings)
+    require_whole_vectors(shape, settings)
     _require_tokens(model, tokens)
     run = _Run(model, shape, len(tokens), settings, sink)
     try:

@@ -90,6 +90,16 @@ def require_traceable_settings(settings: TraceSettings) -> None:
         )
 
 
+def require_whole_vectors(shape: ModelShape, settings: TraceSettings) -> None:
+    """Raises:
+    ModelNotTraceable: where ggml's vectors do not divide a head or a row of the gate: what is left
+        over is computed otherwise.
+    """
+    for name, size in (("head size", shape.head_size), ("feed_forward_length", shape.ffn)):
+        if size % settings.product_lanes:
+            raise _refused(name, f"a multiple of {settings.product_lanes}", size)
+
+
 def traceable_shape(header: GgufHeader) -> ModelShape:
     """The sizes of a model that can be traced.
 

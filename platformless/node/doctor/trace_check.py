@@ -29,7 +29,11 @@ def _traceable(settings: NodeSettings) -> Finding:
     from ...engine.gguf_header import read_header
     from ...engine.model import packaged_model
     from ...engine.trace.facts import model_facts
-    from ...engine.trace.supported import require_traceable_settings, traceable_settings
+    from ...engine.trace.supported import (
+        require_traceable_settings,
+        require_whole_vectors,
+        traceable_settings,
+    )
 
     try:
         path = settings.model_path or packaged_model()
@@ -40,6 +44,7 @@ def _traceable(settings: NodeSettings) -> Finding:
         how = traceable_settings(threads=settings.trace_threads)
         require_traceable_settings(how)
         shape = model_facts(header).shape
+        require_whole_vectors(shape, how)
     except PlatformlessError as problem:
         return error(_NAME, str(problem), problem.advice or _ADVICE)
     which = "all checkpoints" if settings.trace == "always" else f"1 of {settings.trace_one_in}"

@@ -189,9 +189,12 @@ class JobReader:
         return before is not None and before.state in needed
 
     def open_sessions(self, limit: int) -> list[int]:
-        """Sessions that have unfinished jobs."""
+        """Sessions that have unfinished checkpoints or settlements. Sample proofs concern nobody's
+        money, and may wait for long."""
         # A query a state: DISTINCT over all would go by sessions, and read every job.
-        of_state = sa.select(jobs.c.session_id).where(jobs.c.chain == self._chain)
+        of_state = sa.select(jobs.c.session_id).where(
+            jobs.c.chain == self._chain, jobs.c.kind != JobKind.SAMPLE.value
+        )
         query = sa.union(*(of_state.where(jobs.c.state == state.value) for state in OPEN))
         rows = self._connection.execute(query.limit(limit))
         return sorted(int(row.session_id) for row in rows)

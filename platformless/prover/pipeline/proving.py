@@ -6,12 +6,14 @@ traces what the model computed, and the proven claim commits to that.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...engine.errors import EngineError
 from ...protocol.digests import TraceRoot
+from ...protocol.sample.context import Context
 from ...protocol.window import Window
 from ..broker.doorbell import Actor
 from ..ledger.job_states import JobKind, JobQueue, JobState
@@ -108,10 +110,11 @@ class Proving:
         it is made without a trace when there is no time for one, or when none can be made."""
         if self._tracer is None:
             return None, None
-        if job.starts > _MOST_TRACED_STARTS:
+        most = min(_MOST_TRACED_STARTS, self._context.rules.most_starts - 1)
+        if job.starts > most:
             problem = TraceNotRisked(
                 f"checkpoint {job.number} is proven without a trace",
-                expected=f"at most {_MOST_TRACED_STARTS} starts",
+                expected=f"at most {most} starts",
                 got=job.starts,
             )
             return None, Problem.of(problem)
@@ -119,13 +122,35 @@ class Proving:
         left -= proof_seconds + self._context.rules.after_proof_seconds
         context = await self._ledger.context(job.session_id, job.number)
         try:
-            _require_time(job, self._tracer.expected_seconds(len(context.tokens)), left)
-            root = await self._tracer.root(context)
+            root = await self._root_in_time(job, self._tracer, context, left)
         except (EngineError, PipelineError) as error:
             log.warning("job %s: not traced: %s", job.id, error)
             return None, Problem.of(error)
         log.info("job %s: traced, %d tokens", job.id, len(context.tokens))
         return root, None
+
+    async def _root_in_time(
+        self, job: Job, tracer: Tracer, context: Context, left: float
+    ) -> TraceRoot:
+        """Args:
+            left: Seconds that are left for a trace.
+
+        Raises:
+            TraceTooLate: before it is begun, or when it takes longer than was thought.
+        """
+        needed = tracer.expected_seconds(len(context.tokens))
+        late = f"checkpoint {job.number} is proven without a trace"
+        expected = f"at most {left:.0f} s for it"
+        if needed > left:
+            raise TraceTooLate(late, expected=expected, got=f"{needed:.0f} s")
+        try:
+            async with asyncio.timeout(left) as limit:
+                return await tracer.root(context)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            got = f"stopped then, thought to take {needed:.0f} s"
+            raise TraceTooLate(late, expected=expected, got=got) from error
 
     async def _require_in_time(
         self, job: Job, prover: WindowProver, window: Window
@@ -149,20 +174,6 @@ class Proving:
                 got=f"{expected:.0f} s and {after:.0f} s to submit",
             )
         return expected
-
-
-def _require_time(job: Job, needed: float, left: float) -> None:
-    """Seconds that a trace needs, and that are left for it.
-
-    Raises:
-        TraceTooLate
-    """
-    if needed > left:
-        raise TraceTooLate(
-            f"checkpoint {job.number} is proven without a trace",
-            expected=f"at most {left:.0f} s for it",
-            got=f"{needed:.0f} s",
-        )
 
 
 def told(progress: Progress, expected_ms: int | None) -> ProofProgress:

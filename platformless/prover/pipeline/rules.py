@@ -42,6 +42,8 @@ class PipelineRules:
     """Of so many traced checkpoints, one gets a sample proof: the beacon says which."""
     beacon_confirmations: int = 3
     """Blocks, the beacon's own counted, after which it is final."""
+    chain_rest_seconds: float = 30.0
+    """How long a sample waits before it asks a chain again that could not be asked."""
     longest_sample_seconds: float = float(_DAY_SECONDS)
     settling_at_once: int = 16
     """Publications, submissions and settlements under way at a time."""

@@ -10,16 +10,16 @@ import logging
 from collections.abc import Callable
 
 from ...chain.connection import Chain
-from ...protocol.sample.beacon import beacon_block, is_drawn
-from ...protocol.trace.challenge import Beacon
+from ...protocol.sample.beacon import is_drawn
 from ..broker.doorbell import Actor
 from ..ledger.job_states import JobKind, JobQueue, JobState
 from ..ledger.job_values import Artefact, Job, Submission, Worker, checkpoint_job
 from ..messages import Progress
 from ..sample import PlanOf, even_plan
 from ..throughput import expected_throughput
+from .beacons import Beacons
 from .context import StepContext
-from .errors import BeaconNotThere, BundleMissing
+from .errors import BundleMissing
 from .holding import Holding
 from .provers import Provers
 from .proving import told
@@ -27,7 +27,6 @@ from .tracing import Tracer
 
 log = logging.getLogger(__name__)
 NOT_DRAWN = "not drawn"
-_BLOCK_SECONDS = 2
 
 
 class SampleProving:
@@ -47,7 +46,7 @@ class SampleProving:
     ) -> None:
         self._context = context
         self._ledger = context.ledger
-        self._chain = chain
+        self._beacons = Beacons(context, chain)
         self._provers = provers
         self._tracer = tracer
         self._plan_of = plan_of or even_plan(context.rules.sample_draws)
@@ -91,7 +90,7 @@ class SampleProving:
         if artefact is None or artefact.trace_root is None:
             raise BundleMissing(f"job {checkpoint} has no trace", expected="its root")
         root = artefact.trace_root
-        number, beacon = await self._beacon(checkpoint)
+        number, beacon = await self._beacons.of(job)
         context = await self._ledger.context(job.session_id, job.number)
         if not is_drawn(root, context.after.digest, beacon, self._context.rules.sample_one_in):
             return None
@@ -105,25 +104,6 @@ class SampleProving:
             deadline_seconds=self._context.rules.longest_sample_seconds,
             on_progress=_telling(holding, device),
         )
-
-    async def _beacon(self, checkpoint: str) -> tuple[int, Beacon]:
-        """Raises:
-        BeaconNotThere: until the block is final.
-        """
-        submitted = await self._ledger.jobs.submission(checkpoint)
-        if submitted.block_number is None:
-            raise BundleMissing(f"job {checkpoint} is in no block", expected="its number")
-        number = beacon_block(submitted.block_number)
-        head = await self._chain.head()
-        missing = number + self._context.rules.beacon_confirmations - 1 - head.number
-        block = await self._chain.block(number) if missing <= 0 else None
-        if block is None:
-            wait = _BLOCK_SECONDS * max(1, missing)
-            raise BeaconNotThere(
-                f"block {number} is not final",
-                wait_until=self._context.clock_ms() // 1000 + wait,
-            )
-        return number, Beacon.from_hex(block.hash)
 
 
 def _telling(holding: Holding, device: str) -> Callable[[Progress], None]:

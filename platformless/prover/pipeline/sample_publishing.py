@@ -8,11 +8,11 @@ from ...chain.connection import Chain
 from ...protocol.bundle import Bundle
 from ...protocol.claim import SessionClaim
 from ...protocol.sample.claim import SampleClaim
-from ...protocol.trace.challenge import Beacon
 from ...storage.publication import CheckpointPublisher
 from ..broker.doorbell import Actor
 from ..ledger.job_states import JobQueue, JobState
 from ..ledger.job_values import Job, Submission
+from .beacons import Beacons
 from .context import StepContext
 from .errors import BundleMissing, ForeignSample
 
@@ -24,13 +24,14 @@ class SamplePublishing:
 
     def __init__(self, context: StepContext, chain: Chain, publisher: CheckpointPublisher) -> None:
         self._context = context
-        self._chain = chain
+        self._beacons = Beacons(context, chain)
         self._publisher = publisher
 
     async def publish(self, job_id: str) -> None:
         """Publishes it; or has it proven again when the beacon is another block after all.
 
         Raises:
+            BeaconNotThere: when the endpoint has not got that block, or not yet again.
             LedgerError: what was done will be done again.
         """
         lease = await self._context.claim(job_id, Actor.PUBLISH_SAMPLE, JobState.PROVEN)
@@ -43,9 +44,9 @@ class SamplePublishing:
                 raise BundleMissing(f"job {job_id} has no bundle", expected="one, in state proven")
             claim = SampleClaim.decode(Bundle.decode(artefact.bundle).journal)
             self._require_of_checkpoint(job, claim)
-            block = await self._chain.block(claim.beacon_number)
-            if block is None or Beacon.from_hex(block.hash) != claim.beacon:
-                log.warning("job %s: block %d is another one now", job_id, claim.beacon_number)
+            number, beacon = await self._beacons.of(job)
+            if (claim.beacon_number, claim.beacon) != (number, beacon):
+                log.warning("job %s: block %d draws its cells now", job_id, number)
                 await holding.finish(JobState.RECORDED)
                 await self._context.doorbell.ring(JobQueue.AUDIT, Actor.SAMPLE, job_id)
                 return

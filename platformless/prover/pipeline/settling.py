@@ -122,7 +122,10 @@ class Settling:
         call = self._marketplace.complete(session.id, conversation_cid)
         key = f"settlement {session.id}"
         try:
-            confirmed = await send_once(self._context, lease, self._sender, key, call)
+            # A sample proof that is published meanwhile makes another index of it.
+            confirmed = await send_once(
+                self._context, lease, self._sender, key, call, first_stands=True
+            )
         except ContractRefused as refusal:
             now = await self._marketplace.session(session.id)
             if now.status is not SessionStatus.ACTIVE:  # somebody else was faster

@@ -18,7 +18,7 @@ from ..ledger.job_states import JobKind, JobQueue, JobState
 from ..ledger.job_values import Job, Lease, Submission, checkpoint_job, settlement_job
 from .context import StepContext
 from .errors import BundleMissing, LedgerBehindChain, NotAsSubmitted
-from .taking_over import ProofsOnChain
+from .proofs_on_chain import ProofsOnChain
 from .transactions import send_once
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,7 @@ from dataclasses import replace
 
 from ...audit.evidence import Downloads
 from ...chain.connection import Chain
-from ...chain.errors import UnreadableAnswer
-from ...chain.events import ProofSubmitted, SessionEvents
-from ...chain.marketplace import Marketplace
+from ...chain.events import ProofSubmitted
 from ...protocol.bundle import MAX_BUNDLE_BYTES, Bundle
 from ...protocol.claim import SessionClaim
 from ...protocol.digests import ProofHash
@@ -26,45 +24,10 @@ from ...storage.publication import CheckpointPublisher, Preparation
 from ..ledger.job_values import Job
 from ..ledger.ledger import Ledger
 from .errors import LedgerBehindChain
+from .proofs_on_chain import ProofsOnChain
 
 log = logging.getLogger(__name__)
 _LARGEST_DELTA_BYTES = 64 << 20
-
-
-class ProofsOnChain:
-    """Asks the chain about the place of a checkpoint's proof."""
-
-    def __init__(self, ledger: Ledger, chain: Chain) -> None:
-        self._ledger = ledger
-        self._marketplace = Marketplace(chain)
-        self._events = SessionEvents(chain)
-
-    async def at(self, job: Job) -> ProofSubmitted | None:
-        """The proof that is where this checkpoint's belongs; None when its tokens are not billed.
-
-        Raises:
-            LedgerBehindChain: when they are, in proofs of other lengths.
-            ChainError, LedgerError
-        """
-        cut = await self._ledger.checkpoint(job.session_id, job.number)
-        session = await self._marketplace.session(job.session_id)
-        if session.tokens_proven <= cut.tokens_before:
-            return None
-        proofs = await self._events.proofs(session)
-        if sum(event.tokens for event in proofs) != session.tokens_proven:
-            raise UnreadableAnswer(
-                f"the events of session {job.session_id} are not all there",
-                expected=f"{session.tokens_proven} tokens",
-                got=f"{len(proofs)} proofs",
-            )
-        lengths = [event.tokens for event in proofs[: job.number + 1]]
-        if len(lengths) <= job.number or sum(lengths) != cut.tokens_after:
-            raise LedgerBehindChain(
-                f"the chain has other checkpoints of session {job.session_id}",
-                expected=f"checkpoint {job.number} of {cut.tokens_before}:{cut.tokens_after}",
-                got=f"{session.tokens_proven} tokens in {len(proofs)} proofs",
-            )
-        return proofs[job.number]
 
 
 class TakingOver:

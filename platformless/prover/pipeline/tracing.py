@@ -17,7 +17,11 @@ from ...closing import AsyncClosing
 from ...engine.model import Model
 from ...engine.settings import EngineSettings
 from ...engine.trace.facts import model_facts
-from ...engine.trace.supported import require_traceable_settings, traceable_settings
+from ...engine.trace.supported import (
+    require_traceable_settings,
+    require_whole_vectors,
+    traceable_settings,
+)
 from ...engine.trace.tracing import Watch, trace
 from ...engine.weights import weights_of
 from ...engine.weights_opening import WeightsTree
@@ -29,9 +33,8 @@ from ...protocol.trace.challenge import Beacon
 from ...protocol.trace.settings import TraceSettings
 from ..sample import PlanOf, make_witness, sampling_of
 from .errors import ContextTooLong, ForeignModel
+from .trace_pace import TracePace
 
-_SECONDS_PER_TOKEN_AND_BYTE = 3e-10
-"""Before anything was traced here: of the packaged model, on two threads (docs/trace.md)."""
 _Made = TypeVar("_Made")
 
 
@@ -50,7 +53,7 @@ class Tracer(AsyncClosing):
         self._settings = settings
         self._tree: WeightsTree | None = None
         self._turn = asyncio.Lock()
-        self._token_seconds = model.path.stat().st_size * _SECONDS_PER_TOKEN_AND_BYTE
+        self._pace = TracePace(model_facts(model.header).shape, model.path.stat().st_size)
 
     @classmethod
     async def open(cls, path: Path | None, *, threads: int = 0) -> Self:
@@ -70,7 +73,7 @@ class Tracer(AsyncClosing):
         def load() -> tuple[Model, WeightsRoot]:
             model = Model.load(EngineSettings(model_path=path, threads=threads))
             try:
-                model_facts(model.header)
+                require_whole_vectors(model_facts(model.header).shape, settings)
                 return model, weights_of(model.path).root
             except BaseException:
                 model.close()
@@ -83,8 +86,8 @@ class Tracer(AsyncClosing):
             self._model.close()
 
     def expected_seconds(self, tokens: int) -> float:
-        """How long a trace of so many tokens should take."""
-        return tokens * self._token_seconds
+        """How long a trace of so many tokens should take where nothing slows it down."""
+        return self._pace.expected_seconds(tokens)
 
     async def root(self, context: Context) -> TraceRoot:
         """Commits to what the model computes for a context.
@@ -98,7 +101,7 @@ class Tracer(AsyncClosing):
         def run(watch: Watch) -> TraceRoot:
             began, tokens = time.monotonic(), context.tokens
             made = trace(self._model, tokens, self._settings, watch)
-            self._token_seconds = (time.monotonic() - began) / len(tokens)
+            self._pace.took(len(tokens), time.monotonic() - began)
             return made.root
 
         return await self._run(run)
@@ -120,15 +123,28 @@ class Tracer(AsyncClosing):
 
         Raises:
             TraceNotRepeated: when this run has another root.
+            ForeignModel: when the model's file was exchanged since it was loaded.
             EngineError
         """
 
         def run(watch: Watch) -> bytes:
             if self._tree is None:
-                self._tree = WeightsTree(self._model.path, self._model.header)
+                self._tree = self._weights_tree()
             return make_witness(self._model, self._tree, sampling, watch)
 
         return await self._run(run)
+
+    def _weights_tree(self) -> WeightsTree:
+        """llama.cpp goes on with the file that it opened; rows are read from the one that is there
+        now."""
+        tree = WeightsTree(self._model.path, self._model.header)
+        if tree.root != self.weights_root:
+            raise ForeignModel(
+                f"{self._model.path} is another file than the one that was loaded",
+                expected=self.weights_root,
+                got=tree.root,
+            )
+        return tree
 
     def _require_usable(self, context: Context) -> None:
         weights_root = context.header.terms.weights_root

@@ -23,10 +23,20 @@ _MOST_KEYS = 64
 
 
 async def send_once(
-    context: StepContext, lease: Lease, sender: TransactionSender, key: str, call: ContractCall
+    context: StepContext,
+    lease: Lease,
+    sender: TransactionSender,
+    key: str,
+    call: ContractCall,
+    *,
+    first_stands: bool = False,
 ) -> Confirmed:
     """Sends a call, or goes on waiting for it, until it is final. The job is `submitted` as soon as
     the transaction is signed and in the outbox.
+
+    Args:
+        first_stands: Where the outbox has a call under the key, that one is sent or waited for,
+            also when it differs: what it says was true when it was made, and serves as well.
 
     Raises:
         ContractRefused: the contract would revert, or did; nothing is under way.
@@ -36,7 +46,8 @@ async def send_once(
     """
     for attempt in range(_MOST_KEYS):
         name = key if attempt == 0 else f"{key} again {attempt}"
-        entry = await sender.submit(name, call)
+        before = await sender.known(name) if first_stands else None
+        entry = await sender.submit(name, call if before is None else before.call)
         if entry.state is State.REVERTED:
             continue
         if lease.job.state is not JobState.SUBMITTED:

@@ -19,7 +19,7 @@ from ...protocol.host_key import KeyUnavailable
 from ...storage.errors import PublicationConflict, StorageError
 from ..errors import DeadlineExceeded, ProverCrashed, ProverRefused
 from ..ledger.errors import LedgerDamaged, LedgerSealBroken, NotInLedger
-from ..ledger.job_states import JobState
+from ..ledger.job_states import JobKind
 from ..ledger.job_values import Job
 from .errors import (
     BeaconNotThere,
@@ -88,11 +88,14 @@ def judge(error: Exception, job: Job, rules: PipelineRules, now_ms: int) -> Verd
         return TryAgain(round(wait_seconds * 1000), is_foreseen=True)
     if isinstance(error, StorageError | KeyUnavailable):
         return TryAgain(rest_ms)
+    if isinstance(error, ChainError) and job.kind is JobKind.SAMPLE:
+        # It asks for its beacon, and sends nothing: whatever the endpoint answers may pass.
+        rest_ms = max(rest_ms, round(rules.chain_rest_seconds * 1000))
+        return TryAgain(rest_ms, is_foreseen=True)
     if _is_the_contracts_last_word(error):
         return GiveUp()
     if isinstance(error, ChainError) and type(error) not in (ContractRefused, RpcRefused):
-        # A sample's proof asks for its beacon first: that start is not one of a few.
-        return TryAgain(rest_ms, is_foreseen=job.state is JobState.PROVING)
+        return TryAgain(rest_ms)
     if isinstance(error, PlatformlessError | OSError | TimeoutError) and not _cost_gas(error):
         return TryAgain(rest_ms) if job.failures < 4 * rules.most_failures else GiveUp()
     return TryAgain(rest_ms) if job.failures + 1 < rules.most_failures else GiveUp()
