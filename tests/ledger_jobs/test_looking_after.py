@@ -225,6 +225,15 @@ async def test_the_newest_jobs_are_told_first(store: Store) -> None:
 
 
 @on_both_databases
+async def test_a_session_that_only_waits_for_samples_is_not_looked_at(store: Store) -> None:
+    await store.sampled(ended=True)
+    assert await store.jobs.open_sessions() == [7]
+    await store.confirm("7-settlement")
+    assert await store.state("7-0-sample") is RECORDED
+    assert await store.jobs.open_sessions() == []
+
+
+@on_both_databases
 async def test_a_session_with_a_number_of_any_size_has_jobs(store: Store) -> None:
     huge = 2**256 - 1
     await store.session(huge, checkpoints=2, ended=True)

@@ -23,6 +23,7 @@ from platformless.protocol.sample.witness import Sampling
 from platformless.protocol.trace.cells import Span
 from platformless.protocol.trace.challenge import Beacon
 from platformless.prover.binary import find_prover
+from platformless.prover.broker.doorbell import Actor
 from platformless.prover.ledger.job_states import JobQueue, JobState
 from platformless.prover.ledger.job_values import (
     Worker,
@@ -355,3 +356,26 @@ async def test_a_session_is_kept_until_its_samples_are_made(
     async with line.settling(), line.sampling(tracer, StandInProver()):
         await line.until_state(sample_job(session_id, 0), CONFIRMED)
     assert await line.ledger.erase_settled(line.clock_ms()) == 1
+
+
+async def test_a_submission_that_moved_to_another_block_has_another_beacon(
+    line: Line, tracer: StandInTracer
+) -> None:
+    """A reorg, deeper than the confirmations that were waited for."""
+    session_id = await traced(line, tracer)
+    submitted = await line.jobs.submission(checkpoint_job(session_id, 0))
+    assert submitted.block_number is not None
+    raw = await line.chain.command("eth_getRawTransactionByHash", submitted.transaction_hash)
+    await line.mine(3)
+    depth = (await line.chain.head()).number - submitted.block_number + 1
+    await line.chain.command("anvil_reorg", depth, [[raw, 2]])
+    receipt = await line.chain.receipt(str(submitted.transaction_hash))
+    assert receipt is not None
+    assert (receipt.succeeded, receipt.block_number) == (True, submitted.block_number + 2)
+    await line.mine(ENOUGH_BLOCKS)
+    async with line.settling(only={Actor.PUBLISH_SAMPLE}), line.sampling(tracer, StandInProver()):
+        await line.until_state(sample_job(session_id, 0), CONFIRMED)
+    sample = (await entry_of(line, session_id)).sample
+    assert sample is not None
+    claim = SampleClaim.decode(Bundle.decode(await line.stored(sample.cid)).journal)
+    assert claim.beacon_number == beacon_block(receipt.block_number)

@@ -26,7 +26,6 @@ from platformless.protocol.trace.nodes import Node
 from platformless.prover.errors import ProverRefused
 from platformless.prover.messages import Execution
 from platformless.prover.process import StarkProver
-from platformless.prover.sample import verify_sample_receipt
 
 from .conftest import SAMPLED_BUNDLE
 from .sampled import Traced, context_of
