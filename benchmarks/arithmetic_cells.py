@@ -2,7 +2,8 @@
 
 268 tokens of the packaged model: every element of every product, norm, sum, gate and head is
 recomputed from the rows that llama.cpp had, and every rotation held against its bound. Writes a
-table (Markdown) and figures (JSON) to `benchmarks/results/`; ends with status 1 on a mismatch.
+table (Markdown) and figures (JSON) to `benchmarks/results/`, named by the arithmetic of this
+machine's llama.cpp; ends with status 1 on a mismatch.
 
     --tokens N   of the prompt
     --layers N   only the first ones; written nowhere
@@ -84,8 +85,9 @@ def main() -> None:
     figures = _figures(traced, counts, len(tokens))
     print(_table(figures))
     if options.layers is None:
-        (RESULTS / "arithmetic_cells.json").write_text(json.dumps(figures, indent=1) + "\n")
-        (RESULTS / "arithmetic_cells.md").write_text(_table(figures) + "\n")
+        name = f"arithmetic_cells_{traced.reference.value}"
+        (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n")
+        (RESULTS / f"{name}.md").write_text(_table(figures) + "\n")
     model.close()
     if sum(counts.wrong.values()) or counts.deviation > ROPE_BOUND:
         sys.exit(1)

@@ -1,6 +1,6 @@
 """A real proof of sampled cells, through the whole pipeline: k = 4, of two kinds that are cheap to
-prove, so that it takes a minute. It shows less than a level asks for, and is refused for that; the
-committed proof has a cell of each kind (`tests/proof/test_verify_sample.py`).
+prove, in several segments, for want of memory. It shows less than a level asks for, and is refused
+for that; the committed proof has a cell of each kind (`tests/proof/test_verify_sample.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from platformless.prover.pipeline.tracing import Tracer
 from .line import Line
 
 CONFIRMED = JobState.CONFIRMED
+BUDGET_BYTES = 700 << 20
+"""Room for segments of 2^16 cycles; in one segment the run would take 2^17."""
 DRAWS = ((SampledKind.EMBEDDING, 1), (SampledKind.V_CACHE, 3))
 
 
@@ -34,7 +36,7 @@ def four_cells(positions: int) -> SamplePlan:
 async def test_a_checkpoint_is_traced_drawn_proven_published_and_verified(line: Line) -> None:
     async with (
         await Tracer.open(None) as tracer,
-        StarkWindowProver(find_prover()) as prover,
+        StarkWindowProver(find_prover(), memory_bytes=BUDGET_BYTES) as prover,
         line.settling(),
         line.proving(prover, tracer=tracer),
     ):
@@ -45,6 +47,10 @@ async def test_a_checkpoint_is_traced_drawn_proven_published_and_verified(line: 
         await line.mine(8)
         async with line.sampling(tracer, prover, plan_of=four_cells):
             await line.until_state(sample_job(session_id, 0), CONFIRMED, seconds=900)
+    artefact = await line.jobs.artefact(sample_job(session_id, 0))
+    assert artefact is not None
+    assert artefact.segments > 1
+    assert artefact.peak_memory_bytes < BUDGET_BYTES
     told = await line.jobs.submission(sample_job(session_id, 0))
     assert told.index_cid is not None
     sample = indexes.decode(await line.stored(told.index_cid)).index.entries[0].sample
