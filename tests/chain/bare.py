@@ -23,7 +23,7 @@ RECIPIENT = Address(b"\x99" * 20)
 QUICK = SenderSettings(
     confirmations=2, poll_seconds=0.02, rebroadcast_seconds=0.1, bump_seconds=0.2, fees=FeePolicy()
 )
-IMPATIENT = RpcSettings(request_seconds=1, patience_seconds=3, backoff=Backoff(0.02, 0.2))
+IMPATIENT = RpcSettings(request_seconds=20, patience_seconds=3, backoff=Backoff(0.02, 0.2))
 
 
 class BareChain:

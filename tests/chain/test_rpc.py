@@ -57,7 +57,8 @@ async def test_garbage_is_not_believed_and_the_next_endpoint_is_asked(
 ) -> None:
     await bare.mine(3)
     node.fault = for_method("eth_getTransactionCount", fault)
-    async with connect(bare, node.url, bare.url) as chain:
+    settings = replace(PATIENT, request_seconds=2) if fault is silence else PATIENT
+    async with connect(bare, node.url, bare.url, settings=settings) as chain:
         assert await chain.nonce(bare.address) == 0
         assert node.asked["eth_getTransactionCount"] == 1
 
@@ -75,7 +76,7 @@ async def test_garbage_everywhere_tells_what_each_endpoint_said(
 
 async def test_an_endpoint_that_recovers_is_used_again(bare: BareChain, node: FaultyNode) -> None:
     node.fault = text("", status=502)
-    async with connect(bare, node.url) as chain:
+    async with connect(bare, node.url, settings=PATIENT) as chain:
         asking = asyncio.create_task(chain.head())
         while node.asked.total() < 2:
             await asyncio.sleep(0.01)
@@ -194,7 +195,7 @@ async def test_a_rate_limit_is_waited_for_as_long_as_it_asks(
         return None
 
     node.fault = for_method("eth_getBlockByNumber", limited)
-    async with connect(bare, node.url) as chain:
+    async with connect(bare, node.url, settings=PATIENT) as chain:
         await chain.head()
     assert asked_at[1] - asked_at[0] >= 1
 

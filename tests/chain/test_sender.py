@@ -92,7 +92,7 @@ async def test_a_hundred_transactions_are_in_flight_at_once(bare: BareChain) -> 
 
 
 async def test_a_reorg_sends_the_transaction_again(bare: BareChain) -> None:
-    async with bare.sender(replace(QUICK, confirmations=4)) as sender:
+    async with bare.sender(replace(QUICK, confirmations=4, bump_seconds=30)) as sender:
         work = asyncio.create_task(sender.send("a", payment(5)))
         await until(sender, "a", State.MINED)
         first = sender.outbox.find("a")

@@ -8,6 +8,8 @@ import pytest
 
 from platformless.node.server.life import Life
 
+from .clock import Clock
+
 
 class Work:
     """Whether an answer is under way."""
@@ -35,7 +37,7 @@ async def test_a_connection_on_which_nothing_is_said_is_over() -> None:
 
 
 async def test_talk_before_a_session_does_not_replace_it() -> None:
-    life = Life(0.2, Work(), begin_seconds=0.3)
+    life = Life(20, Work(), begin_seconds=0.3)
     ending = asyncio.create_task(life.end())
     while not ending.done():
         life.goes_on()
@@ -47,15 +49,17 @@ async def test_talk_before_a_session_does_not_replace_it() -> None:
 async def test_talk_and_answers_are_life(how: str) -> None:
     work = Work()
     life = Life(0.1, work)
+    life._clock = clock = Clock()
+    life._said_at = clock()
     life.began()
     ending = asyncio.create_task(life.end())
-    loop = asyncio.get_running_loop()
-    until = loop.time() + 0.4
     work.is_under_way = how == "work"
-    while loop.time() < until:
+    for _ in range(40):  # meanwhile `life` looks at the clock every 0.1 s
+        clock.go(0.09)
         if how == "talk":
             life.goes_on()
         await asyncio.sleep(0.01)
     assert not ending.done()
     work.is_under_way = False
+    clock.go(0.1)
     assert (await asyncio.wait_for(ending, 20)).code == 1001

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -60,7 +61,8 @@ async def test_a_head_that_does_not_come_in_time_ends_the_connection(
 
 
 async def test_a_hundred_dribbling_connections_disturb_nobody() -> None:
-    async with served(Small().app()) as server, AsyncExitStack() as stack:
+    patience = replace(SHORT, head_seconds=5)
+    async with served(Small().app(), patience) as server, AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(bare(server)) for _ in range(100)]
         dribbling = [asyncio.create_task(dribble(writer, HEAD)) for _, writer in slow]
         assert connections(server) == 100
@@ -104,12 +106,15 @@ async def test_who_closes_and_does_not_read_is_cut_off() -> None:
 
 
 async def test_a_client_that_takes_its_time_between_requests_is_served() -> None:
-    patience = Patience(head_seconds=1.5)
+    """All in all for longer than a head may take, and than the server then takes to look."""
+    patience = Patience(head_seconds=3)
+    now = asyncio.get_running_loop().time
     async with served(Small().app(), patience) as server, bare(server) as (reader, writer):
-        for _ in range(4):
+        until = now() + 4.5
+        while now() < until:
+            await asyncio.sleep(0.3)
             writer.write(b"GET / HTTP/1.1\r\nHost: node\r\n\r\n")
             assert b"200 OK" in await reader.readuntil(b"hello")
-            await asyncio.sleep(0.6)
 
 
 async def test_a_large_answer_that_is_read_comes_whole() -> None:

@@ -32,6 +32,8 @@ from tests.ledger_jobs.builder import (
     Store,
 )
 
+SECONDS = 60.0
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +51,7 @@ class Lines(Output):
         self.lines.append(text.partition(" ")[2])
 
     async def until(self, text: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SECONDS):
             while text not in self.lines:
                 await asyncio.sleep(0.005)
 
@@ -73,7 +75,7 @@ async def test_each_change_is_a_line(store: Store) -> None:
     await store.jobs.move(lease, SUBMITTED)
     await output.until("7-settlement submitted")
     await store.jobs.fail(lease, PROBLEM)
-    await asyncio.wait_for(watch, 5)
+    await asyncio.wait_for(watch, SECONDS)
     assert "7-0 confirmed" in output.lines
     assert output.lines[-1] == f"7-settlement failed {PROBLEM.code} {PROBLEM.message}"
     assert len(set(output.lines)) == len(output.lines)
@@ -86,7 +88,7 @@ async def test_a_watch_stays_until_it_is_told_to_stop(store: Store) -> None:
     )
     assert not (await asyncio.wait({watch}, timeout=0.1))[0]
     stopping.set()
-    await asyncio.wait_for(watch, 5)
+    await asyncio.wait_for(watch, SECONDS)
 
 
 async def test_unfinished_jobs_come_first_then_the_newest_finished(store: Store) -> None:

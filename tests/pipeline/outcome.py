@@ -27,17 +27,24 @@ from .machine import Machine
 from .users import Talk
 
 _PATIENT_SECONDS = 120.0
+"""In which some job must come to a state that it was never in."""
 _LOOK_SECONDS = 0.2
 
 
 async def until_settled(jobs: Jobs, session_ids: Collection[int], machine: Machine) -> None:
     """Every job of the sessions is confirmed, the settlement also; none has failed."""
     found: list[Job] = []
+    seen: set[tuple[str, JobState]] = set()
+    now = asyncio.get_running_loop().time
     try:
-        async with asyncio.timeout(_PATIENT_SECONDS):
+        async with asyncio.timeout(_PATIENT_SECONDS) as limit:
             while True:
                 machine.require_running()
                 found = await jobs.of_sessions(session_ids)
+                states = {(job.id, job.state) for job in found}
+                if not states <= seen:
+                    seen |= states
+                    limit.reschedule(now() + _PATIENT_SECONDS)
                 failed = [_said(job) for job in found if job.state is JobState.FAILED]
                 assert not failed, failed
                 settled = {job.session_id for job in found if job.kind is JobKind.SETTLEMENT}

@@ -211,7 +211,7 @@ class Stage:
     async def stored(self, cid: str) -> bytes:
         """What lies in the portal under a CID; its hash is checked."""
         async with self.portals() as portals:
-            return await portals.get(BlobId.parse(cid), largest_bytes=1 << 20)
+            return await portals.get(BlobId.parse(cid), largest_bytes=4 << 20)
 
 
 def changed(**changes: Any) -> PipelineRules:

@@ -24,8 +24,9 @@ DAY_MS = 86_400_000
 
 @dataclass
 class RememberingProver(StandInProver):
-    """Keeps what it built, and whether it was stopped."""
+    """Keeps what it built, and whether it was stopped. Begins when `gate` is open."""
 
+    gate: asyncio.Event | None = None
     built: list[ProofHash] = field(default_factory=list)
     stopped: bool = False
 
@@ -38,6 +39,8 @@ class RememberingProver(StandInProver):
         on_progress: OnProgress,
     ) -> Artefact:
         try:
+            if self.gate is not None:
+                await self.gate.wait()
             artefact = await super().prove(
                 window, acknowledgement, deadline_seconds=deadline_seconds, on_progress=on_progress
             )
@@ -57,7 +60,8 @@ async def test_what_a_worker_builds_after_its_lease_is_thrown_away(
     session_id = await line.open()
     await line.record(session_id)
     job_id = checkpoint_job(session_id, 0)
-    forgetful, prompt = RememberingProver(seconds=1.0), RememberingProver()
+    gate = asyncio.Event()
+    forgetful, prompt = RememberingProver(seconds=0.0, gate=gate), RememberingProver()
     async with await line.open_ledger() as cut_off:
         monkeypatch.setattr(cut_off.jobs, "renew", renew)
         short = changed(lease_seconds=0.2)
@@ -65,6 +69,7 @@ async def test_what_a_worker_builds_after_its_lease_is_thrown_away(
             await line.until_state(job_id, JobState.PROVING)
             async with line.proving(prompt, owner="second"):
                 await line.until_state(job_id, JobState.PROVEN)
+            gate.set()
 
             async def has_ended() -> bool:
                 return bool(forgetful.built)

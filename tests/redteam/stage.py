@@ -41,7 +41,8 @@ from tests.data.make_traced import traced_checkpoints
 
 BRIEF_PORTALS = PortalsSettings(patience_seconds=0.5)
 BRIEF_WIRE = WireSettings(silence_seconds=1.0, request_seconds=5.0)
-BRIEF_RPC = RpcSettings(request_seconds=5.0, patience_seconds=2.0, backoff=Backoff(0.05, 0.5))
+"""For a portal that may never be done."""
+BRIEF_RPC = RpcSettings(request_seconds=20.0, patience_seconds=2.0, backoff=Backoff(0.05, 0.5))
 _TIMESTAMP_MS = 5
 
 
@@ -184,7 +185,8 @@ class Stage:
         portal_url: str | None = None,
     ) -> AuditReport:
         urls = (rpc_url,) if rpc_url else self.world.network.rpc_urls
-        portal = PortalClient(ClientSettings(portal_url or self.portal.url, wire=BRIEF_WIRE))
+        wire = BRIEF_WIRE if portal_url else WireSettings()
+        portal = PortalClient(ClientSettings(portal_url or self.portal.url, wire=wire))
         async with (
             Chain(self.world.network, rpc_urls=urls, settings=BRIEF_RPC) as chain,
             Portals([portal], BRIEF_PORTALS) as portals,

@@ -20,6 +20,10 @@ from .conftest import Machine
 
 _ROOT = Path(__file__).parents[2]
 _DEADLINE_SECONDS = 60
+_PRICES = 3
+"""The first transaction that sets one: the allowance and the registration are final before."""
+_CONFIRMATIONS = "100"
+"""Of a command that is to be killed: it waits for so many blocks until the test makes them."""
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -47,6 +51,23 @@ def killed_when(machine: Machine, condition: Callable[[], bool], *arguments: str
         process.wait()
 
 
+def are_mined(machine: Machine, count: int) -> Callable[[], bool]:
+    """Whether so many transactions of a registration are mined. Until then each is made final that
+    another waits for; prices wait for none of each other."""
+    before = machine.nonce()
+    final = 0
+
+    def reached() -> bool:
+        nonlocal final
+        mined = machine.nonce() - before
+        if final < mined < min(count, _PRICES):
+            machine.ask(lambda chain: chain.command("anvil_mine", hex(int(_CONFIRMATIONS) - 1)))
+            final = mined
+        return mined >= count
+
+    return reached
+
+
 def keys_sent(machine: Machine) -> list[str]:
     """The keys of the machine's outbox, by nonce, without what prices are for."""
     outbox = Outbox(machine.folder / "data" / "outbox.db", 84532, machine.address)
@@ -60,9 +81,9 @@ def keys_sent(machine: Machine) -> list[str]:
 def test_a_registration_that_is_killed_is_completed_and_nothing_is_sent_twice(
     machine: Machine, mined: int
 ) -> None:
-    # Final a second after being mined: that is when the command is killed.
-    machine.write_settings(CONFIRMATIONS="3")
-    killed_when(machine, lambda: machine.nonce() >= mined, *machine.registering("--yes"))
+    machine.write_settings(CONFIRMATIONS=_CONFIRMATIONS)
+    killed_when(machine, are_mined(machine, mined), *machine.registering("--yes"))
+    machine.write_settings()
     done = machine.one(*machine.registering("--yes"))
     assert done["outcome"] == "done"
     assert machine.nonce() == 4
@@ -82,9 +103,11 @@ def test_a_registration_killed_before_its_prices_replaces_those_of_an_earlier_on
 ) -> None:
     machine.register("--price-usdc", "5")
     machine.one("unregister-node", "--yes")
-    machine.write_settings(CONFIRMATIONS="3")
+    machine.write_settings(CONFIRMATIONS=_CONFIRMATIONS)
     again = machine.registering("--price-usdc", "20", "--yes")
-    killed_when(machine, lambda: machine.registered() is not None, *again)
+    killed_when(machine, are_mined(machine, 2), *again)
+    machine.write_settings()
+    assert machine.registered() is not None
     [model] = machine.one("registration-status")["registration"]["models"]
     assert model["price_usdc"] == "5000"
 
@@ -107,8 +130,8 @@ def test_a_price_that_was_changed_since_is_not_set_back_by_registering_again(
 
 
 def test_a_dry_run_leaves_alone_what_is_under_way(machine: Machine) -> None:
-    machine.write_settings(CONFIRMATIONS="1000")
-    killed_when(machine, lambda: machine.nonce() >= 1, *machine.registering("--yes"))
+    machine.write_settings(CONFIRMATIONS=_CONFIRMATIONS)
+    killed_when(machine, are_mined(machine, 1), *machine.registering("--yes"))
     planned = machine.one(*machine.registering("--dry-run"))
     assert machine.steps(planned) == ["register", "price", "price"]
     assert any("still under way" in warning for warning in planned["warnings"])

@@ -147,7 +147,7 @@ def second_chain(dev_chain: DevChain, monkeypatch: pytest.MonkeyPatch) -> int:
     """Another deployment, whose chain is down."""
     network = replace(dev_chain.network, chain_id=31338, rpc_urls=("http://127.0.0.1:1",))
     monkeypatch.setattr(chains, "DEPLOYMENTS", (network,))
-    monkeypatch.setattr(chains, "PATIENCE", RpcSettings(2.0, 2.0))
+    monkeypatch.setattr(chains, "PATIENCE", RpcSettings(20.0, 2.0))
     return network.chain_id
 
 

@@ -23,16 +23,21 @@ Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 """Answers a request in the portal's place, or None to let it through."""
 
 BRISK = Backoff(0.001, 0.01)
+PATIENT = WireSettings(connect_seconds=10.0, silence_seconds=20.0, request_seconds=30.0)
 IMPATIENT = WireSettings(
-    connect_seconds=1.0, silence_seconds=0.3, request_seconds=2.0, least_bytes_per_second=10_000_000
+    connect_seconds=10.0,
+    silence_seconds=0.3,
+    request_seconds=2.0,
+    least_bytes_per_second=10_000_000,
 )
+"""For a portal that is silent, or never done."""
 QUICK = PortalsSettings(patience_seconds=0.5, backoff=BRISK)
 
 
 def client(url: str, **settings: object) -> PortalClient:
-    """A client that gives up quickly and sends more than 1000 bytes by tus."""
+    """A client that sends more than 1000 bytes by tus."""
     chosen: dict[str, object] = {
-        "wire": IMPATIENT,
+        "wire": PATIENT,
         "small_upload_bytes": 1000,
         "tus": TusSettings(patch_bytes=40_000, backoff=BRISK),
         **settings,

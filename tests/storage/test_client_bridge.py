@@ -21,7 +21,7 @@ from platformless.storage.errors import (
     WrongContent,
 )
 
-from .faulty_portal import BRISK, IMPATIENT, FaultyPortal, only, says, times
+from .faulty_portal import BRISK, PATIENT, FaultyPortal, only, says, times
 
 DATA = b"a delta of a checkpoint"
 BLOB = BlobId.of(DATA)
@@ -63,7 +63,7 @@ async def bridge() -> AsyncIterator[Bridge]:
 
 @pytest.fixture
 async def store(bridge: Bridge) -> AsyncIterator[BridgeStore]:
-    settings = BridgeSettings(bridge.url, backoff=BRISK, wire=IMPATIENT, most_bytes=1000)
+    settings = BridgeSettings(bridge.url, backoff=BRISK, wire=PATIENT, most_bytes=1000)
     async with BridgeStore(settings) as store:
         yield store
 

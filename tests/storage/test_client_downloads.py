@@ -38,8 +38,11 @@ from platformless.storage.errors import (
 )
 from platformless.storage.portal.running import EmbeddedPortal
 from platformless.storage.portal.settings import PortalSettings
+from platformless.storage.wire import WireSettings
 
 from .faulty_portal import (
+    IMPATIENT,
+    PATIENT,
     Fault,
     FaultyPortal,
     breaks_off,
@@ -97,12 +100,17 @@ FAULTS: dict[str, tuple[Fault, type[RemoteError]]] = {
 }
 
 
+def wire(expected: type[RemoteError]) -> WireSettings:
+    """As patient as can be with what is expected."""
+    return IMPATIENT if expected is PortalTooSlow else PATIENT
+
+
 @pytest.mark.parametrize(("fault", "expected"), FAULTS.values(), ids=FAULTS.keys())
 async def test_a_fault_has_a_name_and_leaves_no_file(
     portal: FaultyPortal, tmp_path: Path, fault: Fault, expected: type[RemoteError]
 ) -> None:
     portal.fault = only("GET /s5/blob", fault)
-    async with client(portal.url) as store:
+    async with client(portal.url, wire=wire(expected)) as store:
         with pytest.raises(RemoteError) as error:
             await store.fetch(BLOB, tmp_path / "blob")
     assert type(error.value) is expected, error.value
@@ -115,7 +123,7 @@ async def test_no_byte_is_handed_on_before_all_are_right(
 ) -> None:
     portal.fault = only("GET /s5/blob", fault)
     handed_on = []
-    async with client(portal.url) as store:
+    async with client(portal.url, wire=wire(expected)) as store:
         with pytest.raises(expected):
             async for piece in store.stream(BLOB):
                 handed_on.append(piece)

@@ -27,6 +27,8 @@ from platformless.storage.errors import (
 from platformless.storage.portals import Portals
 
 from .faulty_portal import (
+    IMPATIENT,
+    PATIENT,
     QUICK,
     Fault,
     FaultyPortal,
@@ -76,13 +78,14 @@ BAD: dict[str, Fault] = {
 }
 
 
-@pytest.mark.parametrize("fault", BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("kind", BAD)
 async def test_one_bad_portal_of_two_does_not_matter(
-    one: FaultyPortal, two: FaultyPortal, tmp_path: Path, fault: Fault
+    one: FaultyPortal, two: FaultyPortal, tmp_path: Path, kind: str
 ) -> None:
-    one.fault = fault
+    one.fault = BAD[kind]
     two.keep(DATA)
-    async with portals(one.url, two.url) as store:
+    wire = IMPATIENT if kind.startswith("silent") else PATIENT
+    async with Portals([client(one.url, wire=wire), client(two.url)], QUICK) as store:
         await store.fetch(BLOB, tmp_path / "blob")
         assert b"".join([piece async for piece in store.stream(BLOB)]) == DATA
     assert (tmp_path / "blob").read_bytes() == DATA
@@ -151,7 +154,8 @@ async def test_an_awake_portal_is_asked_however_long_the_others_took(
 ) -> None:
     one.fault = silence
     two.keep(DATA)
-    async with portals(one.url, two.url, patience_seconds=0.0) as store:
+    clients = [client(one.url, wire=IMPATIENT), client(two.url)]
+    async with Portals(clients, replace(QUICK, patience_seconds=0.0)) as store:
         await store.check(BLOB)
 
 

@@ -38,6 +38,8 @@ from platformless.storage.tus import TusSettings, metadata
 
 from .faulty_portal import (
     BRISK,
+    IMPATIENT,
+    PATIENT,
     Fault,
     FaultyPortal,
     client,
@@ -80,7 +82,8 @@ async def test_a_refusal_has_a_name(
 ) -> None:
     portal.fault = fault
     quick = TusSettings(most_failures=2, backoff=BRISK)
-    async with client(portal.url, tus=quick) as store:
+    wire = IMPATIENT if expected is PortalTooSlow else PATIENT
+    async with client(portal.url, tus=quick, wire=wire) as store:
         with pytest.raises(RemoteError) as error:
             await store.put(data)
     assert type(error.value) is expected, error.value

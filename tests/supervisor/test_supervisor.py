@@ -84,7 +84,7 @@ async def test_what_a_dead_service_started_dies_with_it() -> None:
         child = int(dict(line.split() for _, line in running.lines if " " in line)["child"])
         os.kill(running.process_id("one"), signal.SIGKILL)
         await running.is_back("one", 1)
-        assert is_gone(child)
+        await until(lambda: is_gone(child))
 
 
 async def test_deaths_far_apart_are_forgiven() -> None:
@@ -167,7 +167,7 @@ async def test_a_service_that_does_not_end_is_killed_with_its_group() -> None:
         process = running.process_id("two")
         child = int(dict(line.split() for _, line in running.lines if " " in line)["child"])
     assert is_gone(process)
-    assert is_gone(child)
+    await until(lambda: is_gone(child))
     assert ("one", "ended") in running.lines
 
 
