@@ -116,7 +116,7 @@ async def test_a_portal_without_the_blob_is_asked_once_and_stays_in_health(
     one: FaultyPortal, two: FaultyPortal
 ) -> None:
     two.fault = says(status=500)
-    async with portals(one.url, two.url) as store:
+    async with portals(one.url, two.url, patience_seconds=3) as store:
         with pytest.raises(BlobUnavailable):
             await store.check(BLOB)
         assert one.asked.total() == 1
