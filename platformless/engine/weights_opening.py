@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -22,10 +22,16 @@ _NODE_TAG = tag_block("weights-node")
 class WeightsTree:
     """All digests of the tree of one file: 64 bytes a row."""
 
-    def __init__(self, path: Path, header: GgufHeader) -> None:
-        """Hashes every row of the file."""
+    def __init__(
+        self, path: Path, header: GgufHeader, watch: Callable[[], None] = lambda: None
+    ) -> None:
+        """Hashes every row of the file.
+
+        Args:
+            watch: Called before each row; what it raises ends the work.
+        """
         self._path, self._tensors = path, header.tensors
-        self._levels = [self._leaves()]
+        self._levels = [self._leaves(watch)]
         while len(self._levels[-1]) > 1:
             self._levels.append(_parents(self._levels[-1]))
 
@@ -63,7 +69,7 @@ class WeightsTree:
             leaf //= 2
         return tuple(path)
 
-    def _leaves(self) -> list[bytes]:
+    def _leaves(self, watch: Callable[[], None]) -> list[bytes]:
         start, leaves = sha256(_LEAF_TAG), []
         with (
             self._path.open("rb") as file,
@@ -71,6 +77,7 @@ class WeightsTree:
         ):
             for index, place in enumerate(self._tensors):
                 for row in range(place.rows):
+                    watch()
                     at = place.offset + row * place.row_bytes
                     leaf = start.copy()
                     leaf.update(struct.pack("<II", index, row))

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from ..chain.networks import BASE_SEPOLIA
-from ..protocol.sample.plan import COVERED_KINDS, MAX_CELLS
+from ..protocol.sample.plan import MOST_DRAWS
 from .log_levels import parse_levels
 
 KEY_SOURCES = ("HOST_PRIVATE_KEY", "HOST_PRIVATE_KEY_FILE", "HOST_KEYSTORE", "HOST_SIGNER_URL")
@@ -58,7 +58,7 @@ class WorkerSettings(BaseModel):
     """With TRACE=sampled: of so many traced checkpoints the beacon draws one, on average."""
     trace_threads: int = Field(default=0, ge=0)
     """Threads that a trace is made with; 0: one a core."""
-    sample_draws: int = Field(default=1, ge=1, le=MAX_CELLS // len(COVERED_KINDS))
+    sample_draws: int = Field(default=1, ge=1, le=MOST_DRAWS)
     """Cells of each of 21 kinds that a sample proof recomputes; at most 24."""
     confirmations: int = Field(default=3, ge=1)
     """Blocks, the own one counted, after which a transaction or a beacon is final."""

@@ -149,7 +149,7 @@ def test_a_file_says_what_it_says() -> None:
     [
         "minimum_assurance = 'proven'",
         "sample_draws = 0",
-        "sample_draws = 513",
+        "sample_draws = 25",
         "sample_one_in = 0",
         "sample_one_in = 0.5",
         "require_samples = 1",

@@ -19,7 +19,7 @@ from ...protocol.assurance import Assurance
 from ...protocol.digests import ImageId, WeightsRoot
 from ...protocol.errors import ProtocolError
 from ...protocol.sample.facts import ModelFactsDigest
-from ...protocol.sample.plan import MAX_CELLS
+from ...protocol.sample.plan import MOST_DRAWS
 from ...protocol.transcript import Tokens
 from ...protocol.words import U32_MAX
 from ..evidence import Trust
@@ -309,6 +309,6 @@ class _PolicyFields(Struct, frozen=True, forbid_unknown_fields=True):
     require_settled: bool = False
     require_exact_replay: bool = False
     require_samples: bool = False
-    sample_draws: Annotated[int, Meta(ge=1, le=MAX_CELLS)] = 1
+    sample_draws: Annotated[int, Meta(ge=1, le=MOST_DRAWS)] = 1
     sample_one_in: Annotated[int, Meta(ge=1, le=U32_MAX)] = 1
     models: dict[str, str] = {}

@@ -18,6 +18,8 @@ from .errors import PlanInvalid
 MAX_CELLS = 512
 MAX_POSITIONS = 8192
 COVERED_KINDS = tuple(kind for kind in SampledKind if kind is not SampledKind.CHOICE)
+MOST_DRAWS = MAX_CELLS // len(COVERED_KINDS)
+"""Of each kind, in one proof that has all kinds."""
 _UNIT = 2.0**24
 
 _OPERATIONS = {

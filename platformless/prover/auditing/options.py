@@ -15,7 +15,7 @@ from ...console import BadInput, read_file
 from ...protocol.assurance import Assurance
 from ...protocol.digests import ImageId, WeightsRoot
 from ...protocol.sample.facts import ModelFactsDigest
-from ...protocol.sample.plan import MAX_CELLS
+from ...protocol.sample.plan import MOST_DRAWS
 from ...protocol.transcript import Tokens
 from ...protocol.words import U32_MAX
 from ..chain_options import ChainOptions
@@ -85,7 +85,7 @@ RequireSamples = Annotated[
 ]
 SampleDraws = Annotated[
     int | None,
-    typer.Option("--sample-draws", min=1, max=MAX_CELLS, help="Least cells of each kind."),
+    typer.Option("--sample-draws", min=1, max=MOST_DRAWS, help="Least cells of each kind."),
 ]
 SampleOneIn = Annotated[
     int | None,

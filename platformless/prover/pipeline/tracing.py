@@ -129,15 +129,15 @@ class Tracer(AsyncClosing):
 
         def run(watch: Watch) -> bytes:
             if self._tree is None:
-                self._tree = self._weights_tree()
+                self._tree = self._weights_tree(watch)
             return make_witness(self._model, self._tree, sampling, watch)
 
         return await self._run(run)
 
-    def _weights_tree(self) -> WeightsTree:
+    def _weights_tree(self, watch: Watch) -> WeightsTree:
         """llama.cpp goes on with the file that it opened; rows are read from the one that is there
         now."""
-        tree = WeightsTree(self._model.path, self._model.header)
+        tree = WeightsTree(self._model.path, self._model.header, watch)
         if tree.root != self.weights_root:
             raise ForeignModel(
                 f"{self._model.path} is another file than the one that was loaded",
