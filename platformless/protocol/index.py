@@ -121,14 +121,20 @@ class CheckpointIndex:
         """Raises:
         IndexConflict: when this is not where the next checkpoint begins.
         """
-        count = len(self.entries)
-        before = self.entries[-1].tokens_after if self.entries else Tokens(0)
-        if checkpoint != count or tokens_before != before:
-            raise IndexConflict(
-                "not the next checkpoint",
-                expected=f"number {count} from token {before}",
-                got=f"number {checkpoint} from token {tokens_before}",
-            )
+        before = self.entries[-1] if self.entries else None
+        _require_next(len(self.entries), before, checkpoint, tokens_before)
+
+
+def _require_next(
+    count: int, last: IndexEntry | None, checkpoint: int, tokens_before: Tokens
+) -> None:
+    before = last.tokens_after if last is not None else Tokens(0)
+    if checkpoint != count or tokens_before != before:
+        raise IndexConflict(
+            "not the next checkpoint",
+            expected=f"number {count} from token {before}",
+            got=f"number {checkpoint} from token {tokens_before}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +186,12 @@ def decode(data: bytes) -> SignedIndex:
     """
     try:
         fields = decode_json(data, _IndexFields)
-        index = CheckpointIndex(int(fields.sessionId), Address.from_hex(fields.hostAddress))
-        for item in fields.checkpoints:
-            index = index.with_entry(_entry(item))
+        entries = tuple(_entry(item) for item in fields.checkpoints)
+        host = Address.from_hex(fields.hostAddress)
+        for number, (before, entry) in enumerate(zip((None, *entries), entries, strict=False)):
+            _require_next(number, before, entry.checkpoint, entry.tokens_before)
         return SignedIndex(
-            index,
+            CheckpointIndex(int(fields.sessionId), host, entries),
             Signature.from_hex(fields.checkpointsSignature),
             Signature.from_hex(fields.messagesSignature),
         )

@@ -42,6 +42,8 @@ from .cids import BlobId
 from .errors import PublicationBusy, PublicationConflict
 
 _LOCK_SECONDS = 120.0
+_NAMED = b"named"
+"""In the mark of a delta that was sent: the chain names it."""
 _KEY_BYTES = 32
 
 
@@ -144,6 +146,7 @@ class CheckpointPublisher:
 
         Raises:
             PublicationConflict: when another delta or proof was published as this checkpoint.
+                Another recovery key is none: what was sent for the first stays sealed for it.
             PublicationBusy: when another process publishes the session, for two minutes.
             IndexConflict: when an earlier checkpoint is not published yet.
             StorageError: when storage does not take it; nothing is lost, publish again.
@@ -171,9 +174,11 @@ class CheckpointPublisher:
                     expected=known.hex() if known else None,
                     got=told.hex(),
                 )
-            write_atomically(session / f"bundle_{delta.checkpoint}", made.bundle)
             write_atomically(session / f"delta_{delta.checkpoint}.json", made.published_delta)
             write_atomically(session / f"content_{delta.checkpoint}", told)
+            write_atomically(session / f"sent_{delta.checkpoint}", _NAMED)
+            # Last: it says that all of it is there.
+            write_atomically(session / f"bundle_{delta.checkpoint}", made.bundle)
 
     async def publish_sample(
         self, session_id: int, checkpoint: int, bundle: bytes
@@ -250,7 +255,9 @@ class CheckpointPublisher:
             sealed=isinstance(staged, SealedDelta),
         )
         grown = grown.with_entry(entry)
-        write_atomically(session / f"sent_{delta.checkpoint}", b"")
+        sent = session / f"sent_{delta.checkpoint}"
+        if not sent.exists():
+            write_atomically(sent, b"")
         await asyncio.gather(self._uploads.put(checkpoint.bundle), self._uploads.put(data))
         signed = await asyncio.to_thread(self._signed, grown, staged.signature)
         encoded = signed.encode()
@@ -275,12 +282,22 @@ class CheckpointPublisher:
         if content == told and path.exists():
             data = path.read_bytes()
             return deltas.decode(data), data
-        if (session / f"sent_{number}").exists():
-            raise PublicationConflict(
-                f"checkpoint {number} was published with another content or for another key",
-                expected=content.hex() if content else None,
-                got=told.hex(),
-            )
+        sent = session / f"sent_{number}"
+        if sent.exists():
+            data = path.read_bytes()
+            before = deltas.decode(data)
+            key = before.recovery_key if isinstance(before, SealedDelta) else None
+            if _told(plaintext, key) != content:
+                raise PublicationConflict(
+                    f"checkpoint {number} was published with another content",
+                    expected=content.hex() if content else None,
+                    got=told.hex(),
+                )
+            # The client has another key since. What may be in storage stays as it is, but for a
+            # clear text that nothing names yet.
+            is_named = sent.read_bytes() == _NAMED or self._names(checkpoint.delta)
+            if key is not None or is_named:
+                return before, data
         made: SignedDelta | SealedDelta = signed
         if checkpoint.recovery_key is not None:
             sealed = seal(
@@ -295,6 +312,10 @@ class CheckpointPublisher:
         write_atomically(path, data)
         write_atomically(session / f"content_{number}", told)
         return made, data
+
+    def _names(self, delta: Delta) -> bool:
+        """Whether the index has the checkpoint."""
+        return delta.checkpoint < len(self._current(delta.session_id).entries)
 
     def _current(self, session_id: int) -> CheckpointIndex:
         known = self.index(session_id)

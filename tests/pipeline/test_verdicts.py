@@ -9,6 +9,7 @@ import pytest
 
 from platformless.audit.errors import MalformedBundle
 from platformless.chain.errors import (
+    ChainMoved,
     ContractRefused,
     EndpointsUnavailable,
     FeesAboveCap,
@@ -103,7 +104,6 @@ HOPELESS = [
     ProverRefused("STP-001", "no such guest"),
     SessionNotActive("over"),
     DepositExceeded("too many tokens"),
-    UnknownSession("no such session"),
     OutboxKeyReused("another transaction"),
     TransactionReverted("mined", refusal=None, got="?"),
 ]
@@ -119,15 +119,17 @@ FOR_EVER = [
     FeesAboveCap("dear"),
     NotConfirmedYet("under way"),
     ContractPaused("paused"),
+    OSError(28, "No space left on device"),
+    TimeoutError("slow"),
+    RpcRefused("header not found", rpc_code=-32000),
+    UnknownSession("not known to this endpoint"),
+    ChainMoved("behind"),
 ]
 A_LONG_TIME = [
     WrongClaim("another claim"),
     ForeignModel("another model"),
     ContextTooLong("too many tokens"),
     TraceNotRepeated("another trace"),
-    OSError(28, "No space left on device"),
-    TimeoutError("slow"),
-    RpcRefused("header not found", rpc_code=-32000),
 ]
 A_FEW_TIMES = [
     ContractRefused("no reason given"),

@@ -15,7 +15,13 @@ import pytest
 
 from platformless.storage.cids import BlobHash, BlobId
 from platformless.storage.portal.contents import Contents
-from platformless.storage.portal.errors import BlobNotFound, DiskFailed, DiskFull, QuotaExceeded
+from platformless.storage.portal.errors import (
+    BlobNotFound,
+    DiskFailed,
+    DiskFull,
+    QuotaExceeded,
+    UploadNotFound,
+)
 from platformless.storage.portal.settings import PortalSettings
 
 from .portal_process import PortalProcess, send_part, wait_until
@@ -249,6 +255,20 @@ def test_what_is_kept_counts_after_a_restart(tmp_path: Path) -> None:
     contents.uploads.create(BlobHash.zero(), 1000)
     assert contents.blobs.space.used_bytes == 1013
     assert Contents(PortalSettings(tmp_path)).blobs.space.used_bytes == 1013
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"\xff", b'{"length":5,"digest":"00"}'])
+def test_a_damaged_upload_keeps_no_portal_from_starting(tmp_path: Path, damaged: bytes) -> None:
+    name = Contents(PortalSettings(tmp_path)).uploads.create(BlobHash.zero(), 1000)
+    files = [tmp_path / "uploads" / f"{name}.{kind}" for kind in ("json", "part")]
+    files[0].write_bytes(damaged)
+    contents = Contents(PortalSettings(tmp_path))
+    assert contents.blobs.space.used_bytes == 0
+    with pytest.raises(UploadNotFound):
+        contents.uploads.announced(name)
+    os.utime(files[1], (0, 0))
+    assert contents.sweep() == 1
+    assert not any(file.exists() for file in files)
 
 
 def test_a_check_finds_a_flipped_byte_and_a_new_upload_heals_it(

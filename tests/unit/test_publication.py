@@ -145,10 +145,20 @@ async def test_a_later_checkpoint_waits_for_the_earlier(tmp_path: Path) -> None:
 async def test_another_content_under_the_same_number_is_refused(tmp_path: Path) -> None:
     shelf = Shelf()
     await publisher(tmp_path, shelf).publish(checkpoint(0))
+    with pytest.raises(PublicationConflict):
+        await publisher(tmp_path, shelf).publish(checkpoint(0, text="Other"))
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+async def test_a_client_with_another_key_hinders_no_publication(
+    tmp_path: Path, sealed: bool
+) -> None:
+    """It may change its key whenever it likes; what may be in storage already stays as it is."""
+    shelf = Shelf()
+    first = await publisher(tmp_path, shelf).publish(checkpoint(0, sealed=sealed))
     other_key = replace(checkpoint(0), recovery_key=PublicKeyBytes.of(b"\x09" * 32))
-    for wrong in (checkpoint(0, text="Other"), checkpoint(0, sealed=False), other_key):
-        with pytest.raises(PublicationConflict):
-            await publisher(tmp_path, shelf).publish(wrong)
+    for later in (checkpoint(0, sealed=not sealed), other_key):
+        assert await publisher(tmp_path, shelf).publish(later) == first
 
 
 SAMPLE = b"a proof of sampled cells"
@@ -247,12 +257,16 @@ async def test_samples_and_checkpoints_at_the_same_time_lose_nothing(tmp_path: P
 
 
 async def test_what_was_sealed_for_nobody_is_not_published_for_somebody(tmp_path: Path) -> None:
-    """A delta in the clear was about to go up when the client gave its key."""
+    """A delta in the clear was about to go up when the client gave its key: it goes up sealed, as
+    long as no index names it."""
     dead = Shelf(1)
     with pytest.raises(Crash):
         await publisher(tmp_path, dead).publish(checkpoint(0, sealed=False))
-    with pytest.raises(PublicationConflict):
-        await publisher(tmp_path, Shelf()).publish(checkpoint(0))
+    shelf = Shelf()
+    published = await publisher(tmp_path, shelf).publish(checkpoint(0))
+    delta = deltas.decode(shelf.blobs[BlobId.parse(published.delta_cid)])
+    assert isinstance(delta, deltas.SealedDelta)
+    assert published.index.index.entries[0].sealed
 
 
 async def test_until_something_is_sent_what_is_prepared_may_change(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...chain.connection import Chain
-from ...chain.errors import UnreadableAnswer
+from ...chain.errors import ChainMoved, UnreadableAnswer
 from ...chain.events import ProofSubmitted, SessionEvents
 from ...chain.marketplace import Marketplace
 from ..ledger.job_values import Job
@@ -19,15 +19,25 @@ class ProofsOnChain:
         self._marketplace = Marketplace(chain)
         self._events = SessionEvents(chain)
 
-    async def at(self, job: Job) -> ProofSubmitted | None:
+    async def at(self, job: Job, *, follows_confirmed: bool = False) -> ProofSubmitted | None:
         """The proof that is where this checkpoint's belongs; None when its tokens are not billed.
+
+        Args:
+            follows_confirmed: The checkpoint before is known to be final.
 
         Raises:
             LedgerBehindChain: when they are, in proofs of other lengths.
+            ChainMoved: when the endpoint is behind the checkpoint before.
             ChainError, LedgerError
         """
         cut = await self._ledger.checkpoint(job.session_id, job.number)
         session = await self._marketplace.session(job.session_id)
+        if follows_confirmed and session.tokens_proven < cut.tokens_before:
+            raise ChainMoved(
+                f"the endpoint does not know the checkpoint before number {job.number}",
+                expected=f"{cut.tokens_before} tokens",
+                got=session.tokens_proven,
+            )
         if session.tokens_proven <= cut.tokens_before:
             return None
         proofs = await self._events.proofs(session)

@@ -11,8 +11,13 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from ...audit.policy import CHECKED_IF_PRESENT
 from ...engine.errors import EngineError
-from ...protocol.digests import TraceRoot
+from ...protocol.acknowledgement import AcknowledgementSignature
+from ...protocol.bundle import Bundle
+from ...protocol.digests import ProofHash, TraceRoot
 from ...protocol.sample.context import Context
 from ...protocol.window import Window
 from ..broker.doorbell import Actor
@@ -101,6 +106,10 @@ class Proving:
         artefact = await prover.prove(
             window, acknowledgement, deadline_seconds=deadline, on_progress=tell
         )
+        if acknowledgement is None:  # the client may have signed meanwhile
+            late = await self._ledger.acknowledgement(job.session_id, window.after.digest)
+            if late is not None:
+                artefact = _acknowledged(artefact, window, late)
         return replace(artefact, trace_root=root, trace_problem=problem)
 
     async def _traced(
@@ -174,6 +183,20 @@ class Proving:
                 got=f"{expected:.0f} s and {after:.0f} s to submit",
             )
         return expected
+
+
+def _acknowledged(
+    artefact: Artefact, window: Window, signature: AcknowledgementSignature
+) -> Artefact:
+    """With the client's signature, which stands beside the proof in the bundle.
+
+    Raises:
+        Rejection: when it is not the client's.
+    """
+    CHECKED_IF_PRESENT.verify(window.claim(), signature)
+    bundle = Bundle.decode(artefact.bundle or b"")
+    data = msgspec.structs.replace(bundle, acknowledgement=signature.value).encode()
+    return replace(artefact, bundle=data, proof_hash=ProofHash.of(data), size_bytes=len(data))
 
 
 def told(progress: Progress, expected_ms: int | None) -> ProofProgress:

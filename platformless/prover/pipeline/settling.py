@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 
 from ...chain.connection import Chain
-from ...chain.errors import ContractRefused
+from ...chain.errors import ChainMoved, ContractRefused
 from ...chain.marketplace import Marketplace
 from ...chain.money import Amount
 from ...chain.sending.sender import TransactionSender
@@ -133,8 +133,15 @@ class Settling:
             raise await self._marketplace.explain_completion(
                 refusal, session.id, self._sender.address
             ) from refusal
+        settled = await self._marketplace.session(session.id)
+        if settled.status is SessionStatus.ACTIVE:
+            raise ChainMoved(
+                f"the endpoint does not know yet that session {session.id} is settled",
+                expected="completed",
+                got="active",
+            )
         return self._told(
-            await self._marketplace.session(session.id),
+            settled,
             transaction_hash=confirmed.transaction_hash,
             block_number=confirmed.block_number,
             fee_wei=str(confirmed.fee.units),

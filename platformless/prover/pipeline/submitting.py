@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 
 from ...chain.connection import Chain
-from ...chain.errors import ContractRefused
+from ...chain.errors import ChainMoved, ContractRefused
 from ...chain.events import ProofSubmitted, SessionEvents, proof_submitted_in
 from ...chain.marketplace import Marketplace
+from ...chain.refusals import FirstClaimTooSmall
 from ...chain.sending.sender import TransactionSender
 from ...chain.session import ProofSubmission
 from ..broker.doorbell import Actor, actor_for
@@ -84,8 +85,9 @@ class Submitting:
 
         Raises:
             LedgerBehindChain
+            ChainMoved: when the endpoint does not know the checkpoint before, which is confirmed.
         """
-        event = await self._proofs.at(job)
+        event = await self._proofs.at(job, follows_confirmed=True)
         if event is not None and event.proof_hash != submission.proof_hash:
             raise LedgerBehindChain(
                 f"the chain has another proof of checkpoint {job.number}",
@@ -98,6 +100,7 @@ class Submitting:
 
         Raises:
             ContractRefused: judged by the session's state, and not because the proof is there.
+            ChainMoved: when the endpoint is behind what is known to be final.
             NotAsSubmitted
         """
         key = f"proof {lease.job.id} {submission.proof_hash.value.hex()}"
@@ -107,15 +110,26 @@ class Submitting:
         except ContractRefused as refusal:
             event = await self._on_chain(submission)
             if event is None:
-                raise await self._marketplace.explain_submission(
+                explained = await self._marketplace.explain_submission(
                     refusal, submission, self._sender.address
-                ) from refusal
+                )
+                if lease.job.number and isinstance(explained, FirstClaimTooSmall):
+                    raise ChainMoved(
+                        "the endpoint does not know the checkpoint before", got=explained
+                    ) from refusal
+                raise explained from refusal
             log.info("job %s: its proof is on chain already", lease.job.id)
             _require_same(event, submission)
             return self._told(event, None)
         receipt = await self._chain.receipt(confirmed.transaction_hash)
+        if receipt is None:
+            raise ChainMoved(
+                "the endpoint has not got a transaction that is final",
+                expected=confirmed.transaction_hash,
+                got="none",
+            )
         try:
-            event = proof_submitted_in(receipt.logs if receipt is not None else ())
+            event = proof_submitted_in(receipt.logs)
         except LookupError as error:
             raise NotAsSubmitted(
                 f"transaction {confirmed.transaction_hash} submitted no proof"

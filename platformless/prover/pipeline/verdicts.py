@@ -10,9 +10,7 @@ from ...chain.errors import (
     ContractRefused,
     Disposition,
     OutboxKeyReused,
-    RpcRefused,
     TransactionReverted,
-    UnknownSession,
 )
 from ...errors import PlatformlessError
 from ...protocol.host_key import KeyUnavailable
@@ -69,7 +67,7 @@ Verdict = TryAgain | GiveUp
 
 def judge(error: Exception, job: Job, rules: PipelineRules, now_ms: int) -> Verdict:
     """Pure. A failure of something else than the job may be met for ever: the portal's, the
-    chain's, the database's. One that nobody foresaw is met a few times."""
+    chain's, the database's, the disk's. One that nobody foresaw is met a few times."""
     rest_ms = round(rules.backoff.rest_seconds(job.failures + 1) * 1000)
     if isinstance(error, _HOPELESS):
         return GiveUp()
@@ -86,7 +84,7 @@ def judge(error: Exception, job: Job, rules: PipelineRules, now_ms: int) -> Verd
         wait_seconds = error.wait_until - now_ms / 1000
         wait_seconds = min(max(wait_seconds, _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
         return TryAgain(round(wait_seconds * 1000), is_foreseen=True)
-    if isinstance(error, StorageError | KeyUnavailable):
+    if isinstance(error, StorageError | KeyUnavailable | OSError):
         return TryAgain(rest_ms)
     if isinstance(error, ChainError) and job.kind is JobKind.SAMPLE:
         # It asks for its beacon, and sends nothing: whatever the endpoint answers may pass.
@@ -94,19 +92,20 @@ def judge(error: Exception, job: Job, rules: PipelineRules, now_ms: int) -> Verd
         return TryAgain(rest_ms, is_foreseen=True)
     if _is_the_contracts_last_word(error):
         return GiveUp()
-    if isinstance(error, ChainError) and type(error) not in (ContractRefused, RpcRefused):
+    if isinstance(error, ChainError) and type(error) is not ContractRefused:
         return TryAgain(rest_ms)
-    if isinstance(error, PlatformlessError | OSError | TimeoutError) and not _cost_gas(error):
+    if isinstance(error, PlatformlessError) and not _cost_gas(error):
         return TryAgain(rest_ms) if job.failures < 4 * rules.most_failures else GiveUp()
     return TryAgain(rest_ms) if job.failures + 1 < rules.most_failures else GiveUp()
 
 
 def _is_the_contracts_last_word(error: Exception) -> bool:
     """A refusal whose rule is not known may pass; what the RPC endpoint gets wrong is not the
-    job's fault."""
+    job's fault: nor that it does not know a session, of which the ledger has jobs because the chain
+    had it once."""
     if isinstance(error, ContractRefused):
         return type(error) is not ContractRefused and error.disposition is Disposition.PERMANENT
-    return isinstance(error, TransactionReverted | UnknownSession | OutboxKeyReused)
+    return isinstance(error, TransactionReverted | OutboxKeyReused)
 
 
 def _cost_gas(error: Exception) -> bool:

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from ...decoding import decode_json
+from ...errors import PlatformlessError
 from ..cids import BlobHash, BlobId
 from .blobs import BlobStore, hash_of_file
 from .errors import (
@@ -168,7 +169,8 @@ class Uploads:
 
     def announced(self, name: str) -> Announcement:
         """Raises:
-        UploadNotFound, DiskFailed
+        UploadNotFound: also for one whose announcement is damaged: nobody can go on with it.
+        DiskFailed
         """
         if _ID.fullmatch(name) is None:
             raise UploadNotFound("no such upload", got=repr(name[:80]))
@@ -177,7 +179,12 @@ class Uploads:
                 data = self._announcement(name).read_bytes()
             except FileNotFoundError:
                 raise UploadNotFound("no such upload", got=name) from None
-        return decode_json(data, Announcement)
+        try:
+            announced = decode_json(data, Announcement)
+            BlobId(announced.hash, announced.length)
+        except (msgspec.MsgspecError, PlatformlessError, ValueError) as error:
+            raise UploadNotFound("a damaged upload", got=f"{name}: {error}") from error
+        return announced
 
     def finish(self, upload: Upload) -> BlobId:
         """See `Upload.finish`."""
@@ -225,12 +232,13 @@ class Uploads:
             part = announcement.with_suffix(".part")
             is_done = not part.exists()
             newest = announcement if is_done else part
-            with contextlib.suppress(FileNotFoundError, UploadLocked, UploadNotFound):
+            with contextlib.suppress(FileNotFoundError, UploadLocked):
                 if now - newest.stat().st_mtime > self.lifetime_seconds:
-                    if is_done:
-                        announcement.unlink()
-                    else:
+                    try:
                         self.delete(announcement.stem)
+                    except UploadNotFound:  # damaged, or gone meanwhile
+                        announcement.unlink(missing_ok=True)
+                        part.unlink(missing_ok=True)
                     dropped += 1
         for part in self._folder.glob("*.part"):
             with contextlib.suppress(FileNotFoundError):

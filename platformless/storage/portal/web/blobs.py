@@ -96,7 +96,7 @@ async def receive_blob(request: Request, store: BlobStore, stall_seconds: float)
     form = FileField(content_type) if is_form else None
     announced = content_length(request)
     if form is None and announced is not None:
-        store.check_room(announced)
+        await in_thread(store.check_room, announced)  # may count the whole folder
     incoming = await in_thread(store.receive)
     try:
         async with aclosing(pieces(body_chunks(request, stall_seconds))) as body:
