@@ -25,6 +25,7 @@ from ..protocol import delta as deltas
 from ..protocol.delta import Delta, SealedDelta, SignedDelta
 from ..protocol.digests import ImageId, ModelId, ProofHash
 from ..storage.cids import BlobId
+from ..storage.errors import BlobTooLarge
 from .errors import (
     BundleMismatch,
     DeltaMismatch,
@@ -74,6 +75,9 @@ class EvidenceLimits:
 
     largest_bundle_bytes: int = 16 << 20
     largest_delta_bytes: int = 16 << 20
+    deltas_bytes: int = 64 << 20
+    """Of a session's deltas together, which are held to the end; as texts they may take four times
+    as much. An honest checkpoint's is some kilobytes."""
     bytes_at_once: int = 64 << 20
     """Of all files that are held at a time. One larger file is held alone."""
     downloads_at_once: int = 16
@@ -146,6 +150,7 @@ class Gathering:
         self._slots = asyncio.Semaphore(self._limits.downloads_at_once)
         self._checks = asyncio.Semaphore(self._limits.verifications_at_once)
         self._room = Room(self._limits.bytes_at_once)
+        self._delta_bytes = 0
 
     async def gather(
         self,
@@ -208,6 +213,13 @@ class Gathering:
     async def _delta(self, place: CheckpointOnChain) -> Delta:
         require_same_record(place)
         blob = _blob("delta", place.delta_cid)
+        self._delta_bytes += blob.size
+        if self._delta_bytes > self._limits.deltas_bytes:
+            raise BlobTooLarge(
+                f"delta {place.number} and those before it are too large together",
+                expected=f"at most {self._limits.deltas_bytes} bytes",
+                got=f"{self._delta_bytes} bytes",
+            )
         return await self._fetched(
             blob, self._limits.largest_delta_bytes, partial(self._read_delta, place)
         )

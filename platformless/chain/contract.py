@@ -44,7 +44,7 @@ class ContractClient:
         data = await self._read_bytes(function, *arguments, which=which)
         try:
             values = decode_abi(types, data)
-        except (DecodingError, UnicodeDecodeError) as error:
+        except DecodingError as error:
             raise UnreadableAnswer(
                 f"{function} of {self.address} does not decode",
                 expected=f"({', '.join(types)})",
@@ -108,7 +108,7 @@ def decode_event(contract: str, event: str, log: dict[str, Any]) -> dict[str, An
             for item, topic in zip(indexed, topics[1:], strict=True)
         }
         body = decode_abi([item["type"] for item in others], bytes.fromhex(log["data"][2:]))
-    except (DecodingError, UnicodeDecodeError) as error:
+    except DecodingError as error:
         raise UnreadableAnswer(f"{event} event does not decode", got=str(error)) from error
     return found | {item["name"]: value for item, value in zip(others, body, strict=True)}
 

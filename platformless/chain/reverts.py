@@ -208,7 +208,7 @@ def reason_of(data: bytes) -> str | None:
         if selector in _custom_errors():
             name, types = _custom_errors()[selector]
             return f"{name}({', '.join(str(value) for value in decode_abi(types, body))})"
-    except (DecodingError, UnicodeDecodeError):
+    except DecodingError:
         return None
     return f"unknown error 0x{selector.hex()}" if selector else None
 

@@ -165,7 +165,7 @@ def decode_session(data: bytes, token_at: Callable[[Address], Token]) -> Session
             last_proof_hash=ProofHash(fields[16]),
             last_proof_cid=fields[17],
         )
-    except (DecodingError, UnicodeDecodeError, ValueError) as error:
+    except (DecodingError, ValueError) as error:
         raise UnreadableAnswer(
             "not a session", expected=f"({', '.join(_WITH_TIMEOUT)})", got=f"{len(data)} bytes"
         ) from error

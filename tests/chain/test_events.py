@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from eth_abi.abi import encode
 
+from platformless.chain.abi import decode_abi
 from platformless.chain.connection import Chain
 from platformless.chain.contract import decode_event
 from platformless.chain.errors import EventRangeRefused, UnreadableAnswer
@@ -154,3 +156,12 @@ def test_a_log_of_another_event_is_not_decoded() -> None:
     log = {"topics": ["0x" + "11" * 32], "data": "0x"}
     with pytest.raises(UnreadableAnswer):
         decode_event("JobMarketplace", "ProofSubmitted", log)
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"blob\xc3", b"\xed\xa0\x80"])
+def test_a_string_that_is_not_utf8_hides_nothing(text: bytes) -> None:
+    """No contract checks the strings that a host gives: CIDs, addresses, metadata."""
+    body = encode(["bytes", "uint256"], [text, 5])
+    told, number = decode_abi(["string", "uint256"], body)
+    assert (number, "\\x" in told) == (5, True)
+    assert decode_abi(["string"], encode(["string"], ["Zürich"])) == ("Zürich",)

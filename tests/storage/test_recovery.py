@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
 
+from platformless.audit import evidence
 from platformless.audit.errors import (
     BundleMismatch,
     DeltaMismatch,
@@ -24,6 +26,7 @@ from platformless.audit.errors import (
     NothingPublished,
     Rejection,
 )
+from platformless.audit.evidence import EvidenceLimits
 from platformless.audit.recovery import RecoveredSession, recover_session
 from platformless.chain.connection import Chain
 from platformless.chain.devchain import DevChain, start_dev_chain
@@ -38,8 +41,9 @@ from platformless.protocol.errors import SealBroken
 from platformless.protocol.host_key import LocalKey
 from platformless.protocol.secrecy import PublicKeyBytes
 from platformless.protocol.transcript import Tokens
+from platformless.storage.cids import BlobId
 from platformless.storage.client import ClientSettings, PortalClient
-from platformless.storage.errors import BlobUnavailable
+from platformless.storage.errors import BlobTooLarge, BlobUnavailable
 from platformless.storage.portal.running import EmbeddedPortal
 from platformless.storage.portals import Portals, PortalsSettings
 from platformless.storage.publication import Checkpoint, CheckpointPublisher, Published
@@ -175,6 +179,17 @@ async def test_a_lost_delta_does_not_keep_the_others_away(stage: Stage) -> None:
     assert problem_of(found, 0) is BlobUnavailable
     assert problem_of(found, 1) is None
     assert list(found.conversation) == list(stage.deltas()[1].messages)
+
+
+async def test_deltas_do_not_fill_the_memory_together(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = await stage.publish()
+    await stage.submit_all(published)
+    room = BlobId.parse(published[0].delta_cid).size
+    monkeypatch.setattr(evidence, "EvidenceLimits", partial(EvidenceLimits, deltas_bytes=room))
+    found = await stage.recover()
+    assert [problem_of(found, number) for number in (0, 1)] == [None, BlobTooLarge]
 
 
 async def test_a_lost_bundle_leaves_the_messages_unbound(stage: Stage) -> None:

@@ -8,8 +8,10 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from eth_abi.abi import decode
+from eth_abi.codec import ABIDecoder
+from eth_abi.decoding import StringDecoder
 from eth_abi.exceptions import DecodingError
+from eth_abi.registry import registry
 
 CONTRACTS = (
     "JobMarketplace",
@@ -41,13 +43,23 @@ def load_bytecode(contract: str) -> bytes:
 
 
 def decode_abi(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
-    """The values of ABI-encoded bytes that a stranger sent.
+    """The values of ABI-encoded bytes that a stranger sent. No contract checks that a string is
+    UTF-8: of one that is not, the wrong bytes are spelled `\\xff`, as no CID or address is.
 
     Raises:
-        DecodingError, UnicodeDecodeError: for bytes that are not these values; also for lengths
-            that no memory holds, on which `eth_abi` stumbles.
+        DecodingError: for bytes that are not these values; also for lengths that no memory holds,
+            on which `eth_abi` stumbles.
     """
     try:
-        return decode(types, data)
+        return _decoder().decode(types, data)
     except OverflowError as error:
         raise DecodingError(str(error)) from error
+
+
+@cache
+def _decoder() -> ABIDecoder:
+    lenient = registry.copy()  # type: ignore[no-untyped-call]
+    lenient.unregister_decoder("string")
+    strings = StringDecoder("backslashreplace")  # type: ignore[no-untyped-call]
+    lenient.register_decoder("string", strings, label="string")
+    return ABIDecoder(lenient)
