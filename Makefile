@@ -13,7 +13,7 @@ help: ## list the targets
 demo: setup prover contracts ## a paid session on a local marketplace, streamed, proven, settled, checked (1 minute)
 	@.venv/bin/fabstir-llm-node demo --report demo-report.json
 
-demo-sampled: setup prover contracts ## the same, and cells of the model's arithmetic are proven too (25 minutes on two cores)
+demo-sampled: setup prover contracts ## the same, and cells of the model's arithmetic are proven too (11 to 25 minutes on two cores)
 	@.venv/bin/fabstir-llm-node demo --sampled --report demo-report.json
 
 demo-proof: setup prover ## prove a recorded session of 1,000 tokens, verify the proof, and see a forgery rejected
@@ -91,7 +91,7 @@ bench-cost: setup contracts ## what a million proven tokens cost, from the figur
 bench-soak: setup contracts ## an hour of a node's life in three minutes: memory and descriptors stay flat
 	$(PYTHON) -m benchmarks.soak
 
-bench-cells: setup prover ## check every cell of a captured run, cheat, trace, and count the guest's cycles (20 minutes)
+bench-cells: setup prover ## check every cell of a captured run, cheat, trace, and count the guest's cycles (5 to 20 minutes)
 	$(PYTHON) -m benchmarks.arithmetic_cells
 	$(PYTHON) -m benchmarks.cheats
 	$(PYTHON) -m benchmarks.trace
