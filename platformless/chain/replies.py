@@ -22,11 +22,10 @@ _RATE_WORDS = re.compile(
     r"rate.?limit|too many requests|throttl|request limit|compute units|exceeded.*per second",
     re.IGNORECASE,
 )
-_BEHIND_WORDS = re.compile(
-    r"header not found|missing trie node|block not found|state .*(pruned|not available)",
-    re.IGNORECASE,
-)
-"""What pruned and lagging nodes say: another endpoint may know the block."""
+_BEHIND_WORDS = re.compile(r"header not found|block not found", re.IGNORECASE)
+"""What lagging nodes say: another endpoint may know the block."""
+_PRUNED_WORDS = re.compile(r"missing trie node|state .*(pruned|not available)", re.IGNORECASE)
+"""What nodes say that do not keep the states of old blocks: another endpoint may."""
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _DATA = re.compile(r"0x([0-9a-fA-F]{2})*")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -40,6 +39,15 @@ class EndpointFault(Exception):
         super().__init__(reason)
         self.reason = reason
         self.rest_seconds = rest_seconds
+
+
+class StateMissing(EndpointFault):
+    """An endpoint does not have the state of the block that it was asked about. That is a fault
+    when it should have it; of an old block, `refusal` is its answer."""
+
+    def __init__(self, refusal: RpcRefused) -> None:
+        super().__init__(f"does not have the state: {refusal.rpc_message[:60]}")
+        self.refusal = refusal
 
 
 def read_reply(method: str, request_id: int, status: int, body: bytes) -> Any:
@@ -80,7 +88,9 @@ def _refusal(method: str, error: Any) -> EndpointFault | ChainError:
         return EndpointFault(f"rate limit: {message[:60]}")
     if method != "eth_getLogs" and _BEHIND_WORDS.search(message):
         return EndpointFault(f"does not have the block: {message[:60]}")
-    return RpcRefused(message, rpc_code=code, data=data)
+    refusal = RpcRefused(message, rpc_code=code, data=data)
+    is_pruned = method != "eth_getLogs" and _PRUNED_WORDS.search(message)
+    return StateMissing(refusal) if is_pruned else refusal
 
 
 def _revert_data(data: Any) -> bytes:

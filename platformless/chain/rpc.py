@@ -19,10 +19,12 @@ import msgspec
 
 from ..retrying import Backoff, rest_asked
 from .errors import ChainError, EndpointsUnavailable, WrongChain
-from .replies import EndpointFault, read_reply
+from .replies import EndpointFault, StateMissing, read_reply
 
 _log = logging.getLogger(__name__)
 _SERVER_ERROR = 500
+_OF_A_BLOCK = ("eth_call", "eth_getBalance", "eth_getTransactionCount")
+"""Requests whose last parameter says of which block the state is asked."""
 _NOT_FOR_US = (401, 402, 403, 429)
 """HTTP statuses with which a provider turns a customer away, whatever it writes beside them."""
 
@@ -41,7 +43,7 @@ class RpcSettings:
     """An answer that is longer, unpacked, is a fault of its endpoint."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Endpoint:
     url: str = field(repr=False)
     failures: int = 0
@@ -92,30 +94,48 @@ class RpcEndpoints:
             await self._session.close()
 
     async def ask(self, method: str, *params: Any) -> Any:
-        """The result that the first endpoint with a usable answer gives.
+        """The result that the first endpoint with a usable answer gives. One that does not keep
+        the state of a block with a number is sound all the same: it does not rest, and this
+        question goes to the others.
 
         Raises:
-            ContractRefused, RpcRefused: what a node answered; not tried elsewhere.
+            ContractRefused, RpcRefused: what a node answered; not tried elsewhere. Also when no
+                endpoint keeps the state of the block that is asked for by its number.
             WrongChain: when every endpoint serves another chain.
             EndpointsUnavailable: when none gave a usable answer in `patience_seconds`.
         """
         deadline = time.monotonic() + self.settings.patience_seconds
+        pruned: list[_Endpoint] = []
         while True:
-            endpoint = await self._next_endpoint(method, deadline)
+            endpoint = await self._next_endpoint(method, deadline, pruned)
             began = time.monotonic()
             try:
                 result = await self._ask(endpoint, method, params)
+            except StateMissing as missing:
+                if not _names_a_block(method, params):
+                    self._rest(endpoint, missing, began)
+                    continue
+                endpoint.failures = 0
+                pruned.append(endpoint)
+                if len(pruned) == len(self._endpoints):
+                    raise missing.refusal from missing
             except EndpointFault as fault:
                 self._rest(endpoint, fault, began)
             else:
                 endpoint.failures = 0
                 return result
 
-    async def _next_endpoint(self, method: str, deadline: float) -> _Endpoint:
-        """The endpoint in use, or the next that is not resting; waits when all are."""
+    async def _next_endpoint(
+        self, method: str, deadline: float, without: list[_Endpoint]
+    ) -> _Endpoint:
+        """The endpoint in use, or the next that is not resting; waits when all are. Which one is
+        in use is not changed by a question that cannot be asked it."""
         while True:
             now = time.monotonic()
-            endpoint = self._least_tired(now)
+            chosen = self._least_tired(now, without)
+            if not without:
+                self._current = chosen
+            endpoint = self._endpoints[chosen]
             if endpoint.resting_until > deadline or now > deadline:
                 raise self._unavailable(method)
             if endpoint.resting_until <= now:
@@ -123,14 +143,13 @@ class RpcEndpoints:
             # Looked at again afterwards: what others learned meanwhile may prolong the rest.
             await asyncio.sleep(endpoint.resting_until - now)
 
-    def _least_tired(self, now: float) -> _Endpoint:
+    def _least_tired(self, now: float, without: list[_Endpoint]) -> int:
         """The first endpoint, from the one in use on, that does not rest; or that is soonest
         awake."""
         count = len(self._endpoints)
         in_turn = [(self._current + step) % count for step in range(count)]
-        chosen = min(in_turn, key=lambda index: max(now, self._endpoints[index].resting_until))
-        self._current = chosen
-        return self._endpoints[chosen]
+        left = [index for index in in_turn if self._endpoints[index] not in without]
+        return min(left, key=lambda index: max(now, self._endpoints[index].resting_until))
 
     def _unavailable(self, method: str) -> EndpointsUnavailable | WrongChain:
         foreign = [end.foreign_chain_id for end in self._endpoints]
@@ -164,7 +183,7 @@ class RpcEndpoints:
         noted = _Noted()
         try:
             result = await self._post(endpoint, method, params, noted)
-        except ChainError:
+        except (ChainError, StateMissing):
             if noted.connected:
                 await self._check_chain(endpoint)
             raise
@@ -226,6 +245,11 @@ class _Noted:
     """What is known of a request afterwards: whether it made a new connection."""
 
     connected: bool = False
+
+
+def _names_a_block(method: str, params: tuple[Any, ...]) -> bool:
+    """Whether the state of a block with a number is asked for, not of the newest one."""
+    return method in _OF_A_BLOCK and bool(params) and str(params[-1]).startswith("0x")
 
 
 def _session() -> aiohttp.ClientSession:

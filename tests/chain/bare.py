@@ -16,6 +16,7 @@ from platformless.chain.rpc import RpcSettings
 from platformless.chain.sending.fees import FeePolicy
 from platformless.chain.sending.sender import TransactionSender
 from platformless.chain.sending.settings import SenderSettings
+from platformless.chain.sending.signing import Account
 from platformless.protocol.digests import Address
 from platformless.retrying import Backoff
 
@@ -61,8 +62,11 @@ class BareChain:
         *,
         chain: Chain | None = None,
         outbox: str = "outbox.db",
+        account: Account | None = None,
     ) -> TransactionSender:
-        return TransactionSender(chain or self.chain, self.account, self._folder / outbox, settings)
+        return TransactionSender(
+            chain or self.chain, account or self.account, self._folder / outbox, settings
+        )
 
     async def fund(self, wei: int) -> None:
         await self.chain.command("anvil_setBalance", str(self.address), hex(wei))

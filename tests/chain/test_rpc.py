@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -20,6 +21,7 @@ from .bare import IMPATIENT, BareChain
 from .faulty import Fault, FaultyNode, for_method, reply, silence, text
 
 AT_ONCE = 20
+PRUNED = {"code": -32000, "message": "historical state 5ab1 is not available"}
 PATIENT = RpcSettings(request_seconds=10, patience_seconds=30, backoff=Backoff(0.05, 15))
 DOWN = "http://127.0.0.1:9"
 
@@ -28,6 +30,13 @@ DOWN = "http://127.0.0.1:9"
 async def node(bare: BareChain) -> AsyncIterator[FaultyNode]:
     async with FaultyNode(bare.url) as node:
         yield node
+
+
+async def pruned(call: dict[str, Any]) -> web.Response | None:
+    """A node that keeps no state of a block with a number."""
+    is_old = call["params"] and str(call["params"][-1]).startswith("0x")
+    is_state = call["method"] == "eth_getTransactionCount"
+    return await reply(error=PRUNED)(call) if is_old and is_state else None
 
 
 def connect(bare: BareChain, *urls: str, settings: RpcSettings = IMPATIENT) -> Chain:
@@ -146,6 +155,32 @@ async def test_a_node_that_lacks_a_block_is_passed_over(bare: BareChain, node: F
     node.fault = for_method("eth_getTransactionCount", reply(error=error))
     async with connect(bare, node.url, bare.url) as chain:
         assert await chain.nonce(bare.address) == 0
+
+
+async def test_an_endpoint_without_old_states_is_asked_for_new_ones_all_the_same(
+    bare: BareChain, node: FaultyNode
+) -> None:
+    await bare.mine(3)
+    node.fault = pruned
+    async with connect(bare, node.url, bare.url, settings=PATIENT) as chain:
+        assert await chain.nonce(bare.address, 1) == 0
+        assert await chain.nonce(bare.address, 1) == 0
+        assert node.asked["eth_getTransactionCount"] == 2
+        assert await chain.nonce(bare.address) == 0
+        assert node.asked["eth_getTransactionCount"] == 3
+
+
+async def test_a_state_that_no_endpoint_keeps_is_a_refusal_at_once(
+    bare: BareChain, node: FaultyNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bare.mine(3)
+    node.fault = pruned
+    async with connect(bare, node.url, node.url, settings=PATIENT) as chain:
+        with pytest.raises(RpcRefused):
+            await chain.nonce(bare.address, 1)
+        assert await chain.nonce(bare.address) == 0
+    assert node.asked["eth_getTransactionCount"] == 3
+    assert "rests" not in caplog.text
 
 
 async def test_failures_at_the_same_time_count_once(

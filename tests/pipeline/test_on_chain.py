@@ -3,8 +3,10 @@ that revert, sessions that nobody here knows."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from platformless.chain.session import ProofSubmission, SessionStatus
@@ -13,13 +15,15 @@ from platformless.protocol.transcript import Tokens
 from platformless.prover.broker.doorbell import Actor
 from platformless.prover.ledger.job_states import JobState
 from platformless.prover.ledger.job_values import checkpoint_job, settlement_job
-from tests.chain.faulty import FaultyNode, for_method, reply
+from platformless.prover.pipeline.watching import ChainWatcher
+from tests.chain.faulty import Fault, FaultyNode, for_method, reply
 
 from .line import Line
 from .stage import TOKENS, changed
 from .stand_in import StandInProver
 
 TOO_LITTLE_GAS = hex(40_000)
+REFUSED = reply(error={"code": -32000, "message": "not now"})
 
 
 async def test_a_session_that_its_client_ends_needs_no_more_proofs(line: Line) -> None:
@@ -172,3 +176,76 @@ async def test_deadlines_follow_the_sessions_proofs(line: Line) -> None:
         await line.end(session_id)
         await line.until_over(session_id)
     await line.require_confirmed(session_id, 2)
+
+
+def watcher_of(line: Line) -> ChainWatcher:
+    """One whose rounds the test makes."""
+    address = line.world.address(line.host)
+    return ChainWatcher(line.ledger, line.chain, address, line.rules, line.clock_ms)
+
+
+def no_word_of(session_id: int) -> Fault:
+    """A node that refuses every call with the session's number."""
+    number = session_id.to_bytes(32, "big").hex()
+
+    async def only(call: dict[str, Any]) -> web.Response | None:
+        return await REFUSED(call) if number in call["params"][0]["data"] else None
+
+    return for_method("eth_call", only)
+
+
+async def test_a_stranger_that_could_not_be_looked_at_is_looked_at_in_the_next_round(
+    relayed: Line, relay: FaultyNode
+) -> None:
+    session_id = await relayed.open()
+    watcher = watcher_of(relayed)
+    relay.fault = no_word_of(session_id)
+    await watcher.round()
+    assert session_id not in watcher.strangers
+    await relayed.world.chain.command("anvil_mine", hex(100))
+    relay.fault = None
+    await watcher.round()
+    assert session_id in watcher.strangers
+
+
+async def test_a_stranger_whose_event_the_node_had_not_yet_is_found(
+    relayed: Line, relay: FaultyNode
+) -> None:
+    watcher = watcher_of(relayed)
+    await watcher.round()
+    session_id = await relayed.open()
+    relay.fault = for_method("eth_getLogs", reply(result=[]))
+    await watcher.round()
+    relay.fault = None
+    await watcher.round()
+    assert session_id in watcher.strangers
+
+
+async def test_one_session_that_cannot_be_looked_at_hides_no_other(
+    relayed: Line, relay: FaultyNode
+) -> None:
+    known, unknown = await relayed.open(), await relayed.open()
+    await relayed.record(known, ring=False)
+    assert known in await relayed.jobs.open_sessions()
+    watcher = watcher_of(relayed)
+    relay.fault = no_word_of(known)
+    await watcher.round()
+    assert unknown in watcher.strangers
+
+
+async def test_what_was_said_is_deleted_in_time_also_while_no_chain_can_be_asked(
+    relayed: Line, relay: FaultyNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erasing = asyncio.Event()
+
+    async def erase(_before_ms: int) -> int:
+        erasing.set()
+        return 1
+
+    monkeypatch.setattr(relayed.ledger, "erase_settled", erase)
+    relay.fault = REFUSED
+    watching = asyncio.create_task(watcher_of(relayed).run())
+    try:
+        await asyncio.wait_for(erasing.wait(), 30)
+    finally:
+        watching.cancel()

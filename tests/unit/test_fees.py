@@ -12,7 +12,7 @@ from platformless.chain.sending.fees import GWEI, FeePolicy, Fees
 
 GAS_PRICES = st.builds(GasPrices, st.integers(0, 100 * GWEI), st.integers(0, 5 * GWEI))
 POLICY = FeePolicy(cap=50 * GWEI)
-LEAST_REPLACEMENT = 1.1
+LEAST_PERCENT = 110
 """What nodes ask of a replacement: 10 % more of both fees."""
 
 
@@ -34,8 +34,8 @@ def test_a_replacement_is_one_that_nodes_take(first: GasPrices, later: GasPrices
     fees = POLICY.replacement(offered, later)
     if fees is None:
         return
-    assert fees.max_fee >= offered.max_fee * LEAST_REPLACEMENT
-    assert fees.priority_fee >= offered.priority_fee * LEAST_REPLACEMENT
+    assert fees.max_fee * 100 >= offered.max_fee * LEAST_PERCENT
+    assert fees.priority_fee * 100 >= offered.priority_fee * LEAST_PERCENT
     assert fees.priority_fee <= fees.max_fee <= POLICY.cap
     assert POLICY.pays(fees, later)
 
@@ -47,8 +47,40 @@ def test_a_replacement_is_possible_until_the_cap_forbids_it() -> None:
     while (better := POLICY.replacement(offered, prices)) is not None:
         offered, count = better, count + 1
     assert count > 20
-    assert offered.max_fee * LEAST_REPLACEMENT <= POLICY.cap * 1.2
+    assert offered.max_fee * LEAST_PERCENT <= POLICY.cap * 120
     assert POLICY.replacement(Fees(POLICY.cap, GWEI), prices) is None
+
+
+@given(GAS_PRICES)
+def test_no_tip_runs_away_from_what_the_market_asks(prices: GasPrices) -> None:
+    assume(prices.base_fee + POLICY.least_priority_fee <= POLICY.cap)
+    most = max(5 * prices.priority_fee, 5 * POLICY.least_priority_fee, prices.base_fee)
+    offered = POLICY.first_offer(prices)
+    while not POLICY.tips_most(offered, prices):
+        better = POLICY.replacement(offered, prices)
+        if better is None:
+            break
+        offered = better
+    assert offered.priority_fee * 100 <= most * LEAST_PERCENT + 100
+
+
+def test_a_tip_that_is_too_high_already_grows_only_as_nodes_ask() -> None:
+    """The base fee has outgrown what the offer pays at most, so it must be replaced."""
+    offered = Fees(2 * GWEI, GWEI)
+    later = GasPrices(3 * GWEI // 10, GWEI // 1000)
+    assert POLICY.tips_most(offered, later)
+    fees = POLICY.replacement(offered, later)
+    assert fees is not None
+    assert fees.priority_fee == 11 * GWEI // 10
+
+
+def test_a_tip_follows_a_market_that_asks_more() -> None:
+    offered = POLICY.first_offer(GasPrices(GWEI // 1000, GWEI // 1000))
+    later = GasPrices(GWEI // 1000, 3 * GWEI)
+    assert not POLICY.tips_most(offered, later)
+    fees = POLICY.replacement(offered, later)
+    assert fees is not None
+    assert fees.max_fee >= fees.priority_fee >= offered.priority_fee * LEAST_PERCENT / 100
 
 
 def test_fees_above_the_cap_tell_both_numbers() -> None:

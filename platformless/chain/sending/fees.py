@@ -9,6 +9,8 @@ from ..errors import FeesAboveCap
 from ..money import BASIS_POINTS
 
 GWEI = 10**9
+_NODES_ASK_BASIS_POINTS = 1000
+"""More than what it replaces, in both fees; less, and a node refuses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,10 @@ class FeePolicy:
     headroom: int = 2
     """The first offer still pays when the base fee has grown by this factor."""
     bump_basis_points: int = 1250
-    """A replacement offers this much more. Nodes ask for at least 10 %."""
+    """A replacement offers this much more, unless its tip would be too much."""
+    most_tip_factor: int = 5
+    """A tip of so many times the tip that recent blocks were paid, or as high as the base fee, is
+    not outbid: whoever gets that and still passes a transaction over has another reason."""
 
     def first_offer(self, prices: GasPrices) -> Fees:
         """Raises:
@@ -50,12 +55,16 @@ class FeePolicy:
         return Fees(max_fee, min(priority_fee, max_fee))
 
     def replacement(self, offered: Fees, prices: GasPrices) -> Fees | None:
-        """Fees that replace `offered` and pay for the next block; None when the cap forbids."""
+        """Fees that replace `offered` and pay for the next block; None when the cap forbids.
+
+        The tip is what is paid in full, so it follows the market: it grows up to `_most_tip`, and
+        beyond only by what nodes ask of a replacement, for one that the base fee makes necessary.
+        """
+        least = _least_replacement(offered.priority_fee)
+        tip = max(least, min(self._bumped(offered.priority_fee), self._most_tip(prices)))
         fees = Fees(
-            max(
-                self._bumped(offered.max_fee), prices.base_fee + self._bumped(offered.priority_fee)
-            ),
-            max(self._bumped(offered.priority_fee), prices.priority_fee),
+            max(self._bumped(offered.max_fee), prices.base_fee + tip),
+            max(tip, prices.priority_fee),
         )
         if fees.max_fee <= self.cap:
             return Fees(fees.max_fee, min(fees.priority_fee, fees.max_fee))
@@ -69,5 +78,17 @@ class FeePolicy:
             offered.priority_fee, self.least_priority_fee
         )
 
+    def tips_most(self, offered: Fees, prices: GasPrices) -> bool:
+        """Whether a higher tip would not help, by what the market asks now."""
+        return offered.priority_fee >= self._most_tip(prices)
+
+    def _most_tip(self, prices: GasPrices) -> int:
+        usual = max(prices.priority_fee, self.least_priority_fee)
+        return max(self.most_tip_factor * usual, prices.base_fee)
+
     def _bumped(self, fee: int) -> int:
         return -(-fee * (BASIS_POINTS + self.bump_basis_points) // BASIS_POINTS)
+
+
+def _least_replacement(fee: int) -> int:
+    return -(-fee * (BASIS_POINTS + _NODES_ASK_BASIS_POINTS) // BASIS_POINTS)

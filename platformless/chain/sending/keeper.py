@@ -13,9 +13,17 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ...errors import PlatformlessError
 from ...protocol.host_key import KeyUnavailable, TransactionKey
 from ..connection import Block, Chain, ContractCall, GasPrices, says
-from ..errors import ChainError, ContractRefused, FeesAboveCap, NonceUnclear, RpcRefused
+from ..errors import (
+    ChainError,
+    ContractRefused,
+    FeesAboveCap,
+    NonceUnclear,
+    RpcError,
+    RpcRefused,
+)
 from ..reverts import NO_REASON
 from .entry import Entry, Offer, State
 from .fees import Fees
@@ -157,7 +165,14 @@ class Keeper:
         deep = view.head.number - self._settings.confirmations + 1
         if deep < 0 or await self._chain.nonce(self._address, deep) <= nonce:
             return
-        block_number = await self._block_that_used(nonce, deep)
+        try:
+            block_number = await self._block_that_used(nonce, deep)
+        except RpcError as error:
+            raise NonceUnclear(
+                f"nonce {nonce} is used, but no node tells since which block",
+                expected=f"how many transactions {self._address} had sent before block {deep}",
+                got=error,
+            ) from error
         used = [
             item
             for item in await self._chain.transactions_from(self._address, block_number)
@@ -210,15 +225,17 @@ class Keeper:
         await self.broadcast((await self._again(entry)).offers[-1])
 
     async def _push(self, entry: Entry, view: _View) -> None:
-        """Not mined: replace it when it is stuck, else send it again when that is due."""
+        """Not mined: replace it when it is stuck and that may help, else send it again when that
+        is due: also when it cannot be replaced, for the node may have forgotten it."""
         offer = entry.offers[-1]
         settings = self._settings
         is_next = entry.nonce == view.mined_nonces
         offers_enough = settings.fees.pays(offer.fees, view.prices)
         overdue = time.time() - offer.signed_at >= settings.bump_seconds
         seen_at = self._seen_at.setdefault(offer.hash, view.head.number)
-        passed_over = view.head.number - seen_at >= _BLOCKS_PASSED_OVER
-        if overdue and (not offers_enough or (is_next and passed_over)):
+        passed_over = is_next and view.head.number - seen_at >= _BLOCKS_PASSED_OVER
+        is_stuck = passed_over and not settings.fees.tips_most(offer.fees, view.prices)
+        if overdue and (is_stuck or not offers_enough):
             better = await self._replacement(entry, offer, view)
             if better is not None:
                 if await self._in_thread(self._outbox.add_offer, entry, better):
@@ -240,14 +257,19 @@ class Keeper:
             return None
         _log.info("%s, nonce %s: offers %s instead of %s", entry.key, entry.nonce, fees, offer.fees)
         sign = self._signer(entry.call, entry.gas_limit, fees)
-        replacement: Offer = await self._in_thread(sign, offer.nonce)
+        try:
+            replacement: Offer = await self._in_thread(sign, offer.nonce)
+        except PlatformlessError as error:
+            _log.warning("%s is stuck: no replacement is signed: %s", entry.key, error)
+            return None
         return replacement
 
     def _signer(self, call: ContractCall, gas_limit: int, fees: Fees) -> Sign:
         return signer(self._key, self._chain.network.chain_id, call, gas_limit, fees)
 
     async def _why_reverted(self, entry: Entry) -> str:
-        """Runs the call again where it failed; a node does not keep the reason."""
+        """Runs the call again where it failed; a node does not keep the reason. That it reverted
+        is known without it: nodes that have no old states, or are down, hold nothing up."""
         block = entry.mined_block or 0
         for which in (block - 1, block):
             try:
@@ -258,6 +280,9 @@ class Keeper:
                 return refusal.reason
             except RpcRefused as refusal:
                 _log.info("%s: no reason for its revert: %s", entry.key, refusal)
+            except RpcError as error:
+                _log.warning("%s: no reason for its revert: %s", entry.key, error)
+                break
         return "out of gas" if entry.gas_used == entry.gas_limit else NO_REASON
 
     async def _notice_deep_reorg(self, view: _View) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ...chain.connection import Chain
 from ...chain.errors import ChainError
@@ -27,6 +28,9 @@ from .rules import PipelineRules
 log = logging.getLogger(__name__)
 _LOOK_BACK_SECONDS = 7 * 86_400
 _AT_A_TIME = 8
+_BLOCKS_READ_AGAIN = 30
+"""Each round: a node may tell of a block before it has the block's events, and a reorg moves them.
+"""
 
 
 class ChainWatcher:
@@ -48,31 +52,40 @@ class ChainWatcher:
         self._marketplace = Marketplace(chain)
         self._events = SessionEvents(chain)
         self._next_block: int | None = None
+        self._opened: set[int] = set()
+        """Sessions with this host that were found and not looked at yet."""
         self.strangers: dict[int, Session] = {}
         """Active sessions of this host that the ledger does not know."""
 
     async def run(self) -> None:
         """Rounds, for ever."""
         while True:
-            try:
+            with _told("the sessions on chain were not looked at"):
                 await self.round()
-                before_ms = self._clock_ms() - round(self._rules.retention_seconds * 1000)
-                erased = await self._ledger.erase_settled(before_ms)
-                if erased:
-                    log.info("what was said in %d settled sessions is deleted", erased)
-            except PlatformlessError as error:
-                log.warning("the sessions on chain were not looked at: %s", error)
-            except Exception:
-                log.exception("the sessions on chain were not looked at")
+            with _told("what was said in settled sessions was not deleted"):
+                await self._erase()
             await asyncio.sleep(self._rules.watch_seconds)
 
+    async def _erase(self) -> None:
+        """Needs no chain: what was promised to be deleted is, also while none can be asked."""
+        before_ms = self._clock_ms() - round(self._rules.retention_seconds * 1000)
+        erased = await self._ledger.erase_settled(before_ms)
+        if erased:
+            log.info("what was said in %d settled sessions is deleted", erased)
+
     async def round(self) -> None:
-        """Raises `ChainError`, `LedgerError`."""
+        """A session that cannot be looked at now keeps nobody from looking at the others.
+
+        Raises `ChainError`, `LedgerError`.
+        """
         limit = asyncio.Semaphore(_AT_A_TIME)
 
         async def look(session_id: int) -> None:
             async with limit:
-                await self._look_at(session_id)
+                try:
+                    await self._look_at(session_id)
+                except ChainError as error:
+                    log.warning("session %d was not looked at: %s", session_id, error)
 
         await asyncio.gather(*map(look, await self._ledger.jobs.open_sessions()))
         await self._find_strangers()
@@ -103,27 +116,43 @@ class ChainWatcher:
         head = await self._chain.head()
         if self._next_block is None:
             self._next_block = await self._events.block_at(head.timestamp - _LOOK_BACK_SECONDS)
-        opened = await self._events.opened_with(self._host, self._next_block, head.number)
+        first = max(0, self._next_block - _BLOCKS_READ_AGAIN)
+        self._opened.update(await self._events.opened_with(self._host, first, head.number))
         self._next_block = head.number + 1
-        for session_id in {*opened, *self.strangers}:
+        for session_id in {*self._opened, *self.strangers}:
             try:
                 session = await self._marketplace.session(session_id)
-            except ChainError:
+            except ChainError as error:
+                log.warning("session %d was not looked at: %s", session_id, error)
                 continue
-            self.strangers.pop(session_id, None)
-            if session.status is not SessionStatus.ACTIVE:
-                continue
-            if await self._is_known(session_id):
-                continue
-            if head.timestamp <= session.times_out_at:
-                self.strangers[session_id] = session
-                continue
-            log.warning(
-                "session %d has timed out and is not in the ledger: it is settled", session_id
-            )
-            await self._ledger.jobs.add_settlement(session_id, session.times_out_at)
+            await self._look_at_opened(session, head.timestamp)
+            self._opened.discard(session_id)
+
+    async def _look_at_opened(self, session: Session, now: int) -> None:
+        """A session that was opened with this host. `now` is the newest block's time."""
+        self.strangers.pop(session.id, None)
+        if session.status is not SessionStatus.ACTIVE or session.host != self._host:
+            return  # of another host: a reorg gave the number to another session
+        if await self._is_known(session.id):
+            return
+        if now <= session.times_out_at:
+            self.strangers[session.id] = session
+            return
+        log.warning("session %d has timed out and is not in the ledger: it is settled", session.id)
+        await self._ledger.jobs.add_settlement(session.id, session.times_out_at)
 
     async def _is_known(self, session_id: int) -> bool:
         if await self._ledger.jobs.find(settlement_job(session_id)) is not None:
             return True
         return await self._ledger.session(session_id) is not None
+
+
+@contextmanager
+def _told(failed: str) -> Iterator[None]:
+    """A failure is logged; the next round tries again."""
+    try:
+        yield
+    except PlatformlessError as error:
+        log.warning("%s: %s", failed, error)
+    except Exception:
+        log.exception("%s", failed)
