@@ -17,6 +17,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 LARGEST_HEAD_BYTES = 16 << 10
 """Of a request's first line and headers."""
+MOST_WAITING_BYTES = 8 << 10
+"""From here on a sender waits. What is in the buffer counts as sent: small where that is billed."""
 _LOOK_SECONDS = 1.0
 _SLOWEST_BYTES_A_SECOND = 1024
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -55,6 +57,7 @@ class HttpConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._idle_since = self.loop.time()
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=MOST_WAITING_BYTES)
 
     def on_response_complete(self) -> None:
         self._idle_since = self.loop.time()

@@ -29,7 +29,9 @@ ClientError                     CLT-000
 │   ├── TextChanged             CLT-411   another text than was received
 │   ├── TokensMiscounted        CLT-412   more or fewer tokens than there are
 │   ├── HostForgot              CLT-413   fewer entries than the client has verified
-│   └── StateChanged            CLT-414   another state after the same entries
+│   ├── StateChanged            CLT-414   another state after the same entries
+│   ├── ContextChanged          CLT-415   the model was told more or less than it was to know
+│   └── SamplerChanged          CLT-416   tokens were drawn in another way than was asked for
 └── SessionUnusable             CLT-500
     ├── NotYourSession          CLT-501   another account opened the session
     ├── SavedStateBroken        CLT-502   a saved session that cannot be read, or was changed
@@ -193,6 +195,14 @@ class HostForgot(HostLied):
 
 class StateChanged(HostLied):
     code = "CLT-414"
+
+
+class ContextChanged(HostLied):
+    code = "CLT-415"
+
+
+class SamplerChanged(HostLied):
+    code = "CLT-416"
 
 
 class SessionUnusable(ClientError):

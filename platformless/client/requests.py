@@ -9,15 +9,16 @@ import msgspec
 
 from ..protocol.digests import ModelId
 from ..protocol.envelope import seal_init, seal_message
-from ..protocol.frames import MAX_FRAME_BYTES
+from ..protocol.errors import ProtocolError
+from ..protocol.frames import LONGEST_STOP, MAX_FRAME_BYTES, MOST_STOPS
+from ..protocol.sampling import asked_sampler
 from ..protocol.secrecy import PublicKeyBytes
 from ..protocol.seed import SeedPart
+from ..protocol.transcript import Sampler
 from ..protocol.words import U32_MAX
 from .errors import RequestInvalid
 from .verifying import Agreed
 from .wallet import Wallet
-
-_MOST_STOPS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,19 @@ class Sampling:
         }
         return {name: value for name, value in named.items() if value is not None}
 
+    def sampler(self) -> Sampler:
+        """What the host must draw with, its documented defaults for what is None.
+
+        Raises:
+            RequestInvalid: for a parameter that no sampler can have.
+        """
+        try:
+            return asked_sampler(
+                self.temperature, self.top_k, self.top_p, self.min_p, self.repeat_penalty
+            )
+        except ProtocolError as error:
+            raise RequestInvalid(error.message, expected=error.expected, got=error.got) from error
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -58,13 +72,18 @@ class Question:
     """Whether the model shall not see the conversation so far."""
 
     def __post_init__(self) -> None:
+        self.sampling.sampler()
         if not 1 <= self.max_tokens <= U32_MAX:
             raise RequestInvalid(
                 "token limit out of range", expected=f"1 to {U32_MAX}", got=self.max_tokens
             )
-        if len(self.stop) > _MOST_STOPS:
+        if len(self.stop) > MOST_STOPS:
             raise RequestInvalid(
-                "too many stop strings", expected=f"at most {_MOST_STOPS}", got=len(self.stop)
+                "too many stop strings", expected=f"at most {MOST_STOPS}", got=len(self.stop)
+            )
+        if (longest := max(map(len, self.stop), default=0)) > LONGEST_STOP:
+            raise RequestInvalid(
+                "a stop string is too long", expected=f"at most {LONGEST_STOP}", got=longest
             )
         try:
             self.prompt.encode()

@@ -6,7 +6,7 @@ is in it. On reading, the state is computed again from the entries.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +17,10 @@ from ..decoding import decode_json
 from ..protocol.digests import Address, ModelId, StateDigest, WeightsRoot
 from ..protocol.engine_record import EngineRecord, EngineRecordFields
 from ..protocol.errors import ProtocolError
-from ..protocol.record import EntryRecord, HeaderRecord
+from ..protocol.record import EntryRecord, HeaderRecord, SamplerRecord
 from ..protocol.secrecy import PublicKeyBytes
 from ..protocol.seed import SeedCommitment, SeedPart
-from ..protocol.transcript import State
+from ..protocol.transcript import Sampler, State
 from .errors import SavedStateBroken
 from .turns import Exchange
 from .verifying import Agreed, VerifiedTranscript
@@ -66,10 +66,7 @@ class SavedSession:
                 entries=[EntryRecord.of(entry) for entry in transcript.entries],
                 tokens=transcript.tokens,
                 state=str(state.digest) if state else None,
-                unsettled=[
-                    _Exchange(one.prompt, one.max_tokens, one.received)
-                    for one in transcript.unsettled
-                ],
+                unsettled=[_Exchange.of(one) for one in transcript.unsettled],
                 distrust=self.distrust,
                 engine=EngineRecordFields.of(transcript.engine) if transcript.engine else None,
             )
@@ -94,9 +91,27 @@ class SavedSession:
 
 
 class _Exchange(Struct, frozen=True, forbid_unknown_fields=True):
+    """An older release named no sampler and no new context."""
+
     prompt: str
     max_tokens: int
     received: str
+    sampler: SamplerRecord | None = None
+    new_context: bool | None = None
+
+    @classmethod
+    def of(cls, exchange: Exchange) -> _Exchange:
+        return cls(
+            exchange.prompt,
+            exchange.max_tokens,
+            exchange.received,
+            SamplerRecord(**asdict(exchange.sampler)) if exchange.sampler else None,
+            exchange.new_context,
+        )
+
+    def exchange(self) -> Exchange:
+        sampler = Sampler(**msgspec.structs.asdict(self.sampler)) if self.sampler else None
+        return Exchange(self.prompt, self.max_tokens, self.received, sampler, self.new_context)
 
 
 class _Document(Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,7 +170,5 @@ def _transcript(fields: _Document) -> VerifiedTranscript:
         state=state,
         entries=entries,
         engine=EngineRecord.of(fields.engine) if fields.engine else None,
-        unsettled=tuple(
-            Exchange(one.prompt, one.max_tokens, one.received) for one in fields.unsettled
-        ),
+        unsettled=tuple(one.exchange() for one in fields.unsettled),
     )

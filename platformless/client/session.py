@@ -181,7 +181,10 @@ class ClientSession(AsyncClosing):
             raise HostDistrusted("the host lied in this session", got=self.distrust)
         channel = self._idle()
         before = self._saved.transcript
-        self._keep(transcript=before.asking(Exchange(prompt, max_tokens)))
+        exchange = Exchange(
+            prompt, max_tokens, sampler=question.sampling.sampler(), new_context=new_context
+        )
+        self._keep(transcript=before.asking(exchange))
         self._answer = None
         try:
             sent = await channel.ask(question, self._saved.transcript)

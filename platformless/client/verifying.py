@@ -6,12 +6,14 @@ says what was wrong. The steps of `take`, in their order:
     1. the header names the terms that the chain names, and is the header of before
     2. its seed is made of both sides' parts, the host's being the one it had committed to
     3. the entries follow the known state and lead to the state that the host states
-    4. the last of them are this answer: prompt, text and number of tokens
+    4. the last of them are this answer: prompt, what the model was told before it, sampler, text
+       and number of tokens, which are no more than the text can have
     5. those before, if any, are answers that broke off: the client asked for each of them, and
        has seen no other text
 
 Answers break off when a connection is lost. The host may then bill more of an answer than came
-through, less of it or nothing, but no other text and not more tokens than were asked for.
+through, less of it or nothing, but no other text, not more tokens than were asked for, and not
+with another context or sampler.
 """
 
 from __future__ import annotations
@@ -200,7 +202,7 @@ class VerifiedTranscript:
             state = update.follow(before)
         except UpdateRefused as error:
             raise EntriesBroken(error.message, expected=error.expected, got=error.got) from error
-        check_turns(turns_of(update.entries), self.unsettled, tokens_used)
+        check_turns(self.entries, update.entries, self.unsettled, tokens_used)
         return replace(
             self,
             header=update.header,

@@ -18,7 +18,7 @@ Bytes that the vocabulary has no token for (control characters, with SmolLM2) do
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
@@ -28,7 +28,8 @@ from .errors import HistoryRewritten, NoChatTemplate, TemplateRefused
 from .model import Vocabulary
 
 # Private-use characters: no template has any use for them.
-_HOLDER = re.compile("\ue000([0-9]+)\ue001")
+_OPENS, _CLOSES = "\ue000", "\ue001"
+_HOLDER = re.compile(f"{_OPENS}([0-9]{{1,9}}){_CLOSES}")
 
 
 class ChatFormat:
@@ -79,10 +80,19 @@ class ChatFormat:
         rendered = self._rendered(messages)
         if not rendered.startswith(past):
             raise HistoryRewritten("the chat template changes what was said before")
-        return self._tokens(rendered[len(past) :], messages)
+        told = {int(number) for number in _HOLDER.findall(past)}
+        return self._tokens(rendered[len(past) :], messages, told)
 
     def _rendered(self, messages: Sequence[ChatMessage]) -> str:
-        """The template's text with place holders, up to where the model answers."""
+        """The template's text with place holders, up to where the model answers. Roles are in it
+        as they are."""
+        for message in messages:
+            if _OPENS in message.role or _CLOSES in message.role:
+                raise TemplateRefused(
+                    "a role with the characters of place holders",
+                    expected="the name of a role",
+                    got=repr(message.role),
+                )
         fields: list[Any] = [
             {"role": message.role, "content": _holder(at)} for at, message in enumerate(messages)
         ]
@@ -91,16 +101,27 @@ class ChatFormat:
         except Exception as error:
             raise TemplateRefused("the chat template rejects these messages", got=error) from error
 
-    def _tokens(self, rendered: str, messages: Sequence[ChatMessage]) -> tuple[int, ...]:
+    def _tokens(
+        self, rendered: str, messages: Sequence[ChatMessage], told: Iterable[int] = ()
+    ) -> tuple[int, ...]:
+        """`told`: the messages that the model has seen before."""
         tokens: list[int] = []
+        left = set(range(len(messages))).difference(told)
         # Splitting at a pattern with one group alternates text and group.
         for at, part in enumerate(_HOLDER.split(rendered)):
             if at % 2 == 0:
                 tokens += self._vocabulary.tokenize(part, special=True)
             else:
+                if int(part) not in left:
+                    raise TemplateRefused(
+                        "the chat template does not tell each message once",
+                        expected="place holders of messages",
+                        got=part,
+                    )
+                left.remove(int(part))
                 tokens += self._vocabulary.tokenize(messages[int(part)].content)
         return tuple(tokens)
 
 
 def _holder(at: int) -> str:
-    return f"\ue000{at}\ue001"
+    return f"{_OPENS}{at}{_CLOSES}"

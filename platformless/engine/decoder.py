@@ -262,3 +262,4 @@ class Decoder:
         for one in (*self._streaming, *self._reading):
             self._leave(one)
             one.generation.fail(error)
+        self._exchange.feed()  # whoever got a token in the round that broke off

@@ -7,10 +7,10 @@ Two documents have one in them: a session record (`session-record/1`) and a clie
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ..decoding import decode_json
 from .engine_record import EngineRecord, EngineRecordFields
@@ -18,8 +18,19 @@ from .errors import ProtocolError, RecordFormatError
 from .header import SessionHeader
 from .record import EntryRecord, HeaderRecord
 from .transcript import Entry
+from .words import U32_MAX
 
 MAX_TRANSCRIPT_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenOff:
+    """A prompt whose answer the client did not see the end of. The host may have billed some of it,
+    or nothing."""
+
+    max_tokens: int
+    received: str
+    """What came before the connection was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,8 @@ class ExportedTranscript:
     entries: tuple[Entry, ...]
     engine: EngineRecord | None = None
     """How the host says that its engine was set, where it said so."""
+    broken_off: tuple[BrokenOff, ...] = ()
+    """Prompts after the last entry, in their order. A session record has none."""
 
     @classmethod
     def decode(cls, data: bytes) -> ExportedTranscript:
@@ -51,6 +64,7 @@ class ExportedTranscript:
                 fields.header.header(),
                 tuple(entry.entry() for entry in fields.entries),
                 EngineRecord.of(fields.engine) if fields.engine else None,
+                tuple(BrokenOff(one.max_tokens, one.received) for one in fields.unsettled),
             )
         except ProtocolError as error:
             raise RecordFormatError(
@@ -60,8 +74,14 @@ class ExportedTranscript:
             ) from error
 
 
+class _Unsettled(Struct, frozen=True):
+    max_tokens: Annotated[int, Meta(ge=0, le=U32_MAX)]
+    received: str
+
+
 class _Document(Struct, frozen=True):
     format: Literal["session-record/1", "client-session/1"]
     header: HeaderRecord | None
     entries: list[EntryRecord]
     engine: EngineRecordFields | None = None
+    unsettled: list[_Unsettled] = []

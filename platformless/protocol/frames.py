@@ -31,7 +31,9 @@ MAX_FRAME_BYTES = 16 << 20
 _TOLD_CHARACTERS = 200
 _LONGEST_ID = 200
 _MOST_DIGITS = 20
-_MOST_STOPS = 16
+MOST_STOPS = 16
+LONGEST_STOP = 64
+"""Characters of a stop string: what an answer ends with may be held back for so long."""
 
 Number = int | str | None
 
@@ -144,7 +146,9 @@ class PromptRequest(Struct, frozen=True):
     top_p: float | None = None
     min_p: float | None = None
     repeat_penalty: float | None = None
-    stop: Annotated[list[str], Meta(max_length=_MOST_STOPS)] = []
+    stop: Annotated[
+        list[Annotated[str, Meta(max_length=LONGEST_STOP)]], Meta(max_length=MOST_STOPS)
+    ] = []
     client_seed: str | None = None
     """New: the client's part of the session's seed, 32 bytes in hex, with its first prompt."""
     new_context: bool = False

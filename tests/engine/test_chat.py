@@ -84,6 +84,48 @@ def test_place_holders_in_a_message_are_letters(engine: Engine, chat: ChatFormat
     assert odd in engine.vocabulary.detokenize(tokens, special=True)
 
 
+@pytest.mark.parametrize("role", ["\ue0007\ue001", "user\ue000", "\ue001"])
+def test_place_holders_in_a_role_are_refused(chat: ChatFormat, role: str) -> None:
+    odd = ChatMessage(role, "Hello")
+    with pytest.raises(TemplateRefused, match="a role"):
+        chat.opening([odd])
+    with pytest.raises(TemplateRefused, match="a role"):
+        chat.continuation([*TALK[:3], odd])
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for m in messages %}{{ m.content }}{% endfor %}\ue0007\ue001",
+        "{% for m in messages %}{{ m.content }}{% endfor %}{{ messages[0].content }}",
+    ],
+)
+def test_a_template_that_tells_no_message_or_one_twice_is_refused(
+    engine: Engine, template: str
+) -> None:
+    odd = ChatFormat(engine.vocabulary, template)
+    with pytest.raises(TemplateRefused, match="each message once"):
+        odd.opening(TALK[:2])
+
+
+def test_a_message_of_the_past_is_not_told_again(engine: Engine) -> None:
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    again = "{% if messages | length > 3 %}{{ messages[1].content }}{% endif %}"
+    plain, forgetful = (
+        ChatFormat(engine.vocabulary, text) for text in (template, template + again)
+    )
+    assert plain.continuation(TALK) == engine.vocabulary.tokenize(TALK[3].content)
+    with pytest.raises(TemplateRefused, match="each message once"):
+        forgetful.continuation(TALK)
+
+
+def test_numbers_without_end_are_no_place_holders(engine: Engine) -> None:
+    """Python reads no number of so many digits."""
+    text = "\ue000" + "9" * 5000 + "\ue001"
+    odd = ChatFormat(engine.vocabulary, "{{ messages[0].content }}" + text)
+    assert odd.opening(TALK[:1])
+
+
 def test_what_cannot_be_continued_is_refused(chat: ChatFormat) -> None:
     for messages in (TALK[:2], TALK[:3], []):
         with pytest.raises(TemplateRefused):

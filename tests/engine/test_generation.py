@@ -13,6 +13,7 @@ import pytest
 from platformless.engine.chat import ChatFormat
 from platformless.engine.engine import THREAD_NAME, Engine
 from platformless.engine.errors import (
+    DecodingFailed,
     EngineClosed,
     PromptNotUsable,
     QueueFull,
@@ -21,7 +22,13 @@ from platformless.engine.errors import (
     TokenLimitExceeded,
 )
 from platformless.engine.generation import Generation
-from platformless.engine.request import Finished, FinishReason, GeneratedToken, GenerationRequest
+from platformless.engine.request import (
+    Finished,
+    FinishReason,
+    GeneratedToken,
+    GenerationRequest,
+    Step,
+)
 from platformless.engine.settings import EngineSettings
 from platformless.protocol.digests import Seed
 from platformless.protocol.prompt import ChatMessage
@@ -257,6 +264,26 @@ async def test_a_closed_engine_ends_what_runs_and_leaves_no_thread(chat: ChatFor
         engine.vocabulary.tokenize("too late")
     await engine.aclose()
     assert decoders() == before
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_reader_hears_of_a_round_that_broke_off(
+    chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer = Generation.offer
+
+    def breaking_off(generation: Generation, step: Step) -> None:
+        waits = generation._hungry
+        offer(generation, step)
+        if waits:
+            raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr(Generation, "offer", breaking_off)
+    async with await Engine.load(replace(SETTINGS, sequences=1, context_tokens=256)) as engine:
+        request = GenerationRequest(prompt=question(chat, "Tell a long story."))
+        async with asyncio.timeout(60), engine.generate(request) as generation:
+            with pytest.raises(DecodingFailed):
+                await read(generation)
 
 
 async def test_who_stays_away_makes_room_for_those_who_wait(chat: ChatFormat) -> None:

@@ -26,6 +26,7 @@ from platformless.engine.judging import JudgedEnd, JudgedToken, judged
 from platformless.engine.model import Model
 from platformless.engine.replay import Replayer, exact_settings, statistical_settings
 from platformless.engine.replay_plan import contexts_of
+from platformless.engine.request import GenerationRequest
 from platformless.engine.settings import KvType
 from platformless.engine.weights import weights_of
 from platformless.protocol.digests import Seed, WeightsRoot
@@ -34,6 +35,7 @@ from platformless.protocol.record import SessionRecord
 from platformless.protocol.transcript import Entry, Kind, Sampler
 from tests.samples import HEADER, TERMS
 
+from .answers import answer
 from .replays import (
     DRAWN,
     EXACT,
@@ -213,6 +215,39 @@ def test_an_answer_that_goes_on_after_its_end_is_caught(host: Engine, model_path
         assert past.expected == f"token {host.vocabulary.eos}"
 
 
+async def test_a_billed_end_token_is_caught_and_what_comes_behind_it(
+    host: Engine, model_path: Path
+) -> None:
+    """The model chooses all of it: the end, too, and what it says when it is made to go on."""
+    chat = ChatFormat(host.vocabulary, host.chat_template)
+    messages = (ChatMessage("user", "Answer with the single word yes. Is snow white?"),)
+    prompt = chat.opening(messages)
+    answered = await answer(host, request(prompt, 200))
+    end = answered.finished.end_token
+    assert end is not None
+    tokens = (*answered.tokens, end)
+    asked = Entry(Kind.PROMPT, prompt, Prompt(messages).text())
+    past = await answer(host, request((*prompt, *tokens), TOKENS))
+    for billed in (tokens, (*tokens, *past.tokens)):
+        text = host.vocabulary.detokenize(billed)
+        entries = (asked, Entry(Kind.COMPLETION, billed, text))
+        for report in (exact(entries, model_path), statistical(entries, model_path)):
+            finding = next(one for one in report.findings if one.code == "AUD-413")
+            assert (finding.entry, finding.token) == (1, len(answered.tokens))
+            assert finding.got == f"token {end}"
+            assert not report.accepted
+            assert not report.replayed
+        assert exact(entries, model_path).verdict.mismatches == 0
+    honest = (asked, Entry(Kind.COMPLETION, answered.tokens, answered.text))
+    for report in (exact(honest, model_path), statistical(honest, model_path)):
+        assert "AUD-413" not in codes(report)
+        assert report.cut_answers == ()
+
+
+def request(prompt: tuple[int, ...], tokens: int) -> GenerationRequest:
+    return GenerationRequest(prompt=prompt, sampler=GREEDY, seed=HEADER.seed, max_tokens=tokens)
+
+
 def test_an_answer_that_was_cut_short_is_told_and_not_rejected(
     honest: Honest, host: Engine, model_path: Path
 ) -> None:
@@ -276,6 +311,17 @@ def test_a_prompt_that_the_model_was_not_given_is_caught(honest: Honest, model_p
     finding = next(one for one in report.findings if one.code == "AUD-402")
     assert finding.entry == 0
     assert not report.accepted
+
+
+def test_a_prompt_that_cannot_be_checked_is_told(honest: Honest, model_path: Path) -> None:
+    """One that continues what is not in the node's format."""
+    prompt = honest.greedy[0]
+    plain = replace(prompt, text="How is bread made?")
+    report = exact((plain, *honest.greedy[1:]), model_path)
+    finding = next(one for one in report.findings if one.code == "AUD-422")
+    assert finding.entry == 2
+    assert not finding.speaks_against
+    assert not report.replayed
 
 
 def test_an_answer_whose_text_says_something_else_is_caught(
@@ -344,6 +390,7 @@ def test_a_record_of_another_tool_is_replayed_as_far_as_it_goes(model_path: Path
     report = replay_transcript(record.session_header(), entries, model_path, None)
     assert [one.agreement for one in report.prompts] == ["same"]
     assert "not in the node's format" in report.prompts[0].how
+    assert "AUD-422" not in codes(report)
     assert not report.model.bound
     assert "AUD-411" in codes(report)
 

@@ -65,6 +65,8 @@ async def test_a_job_that_has_timed_out_is_refused(world: World) -> None:
     await world.pass_time(61)
     with pytest.raises(JobTimedOut):
         await authority(world).admit(session_id)
+    admitted = await authority(world).admit(session_id, timed_out_too=True)
+    assert admitted.session.id == session_id
 
 
 async def test_another_hosts_job_is_refused(world: World) -> None:

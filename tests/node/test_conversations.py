@@ -17,6 +17,7 @@ from platformless.node.running import Node
 from platformless.node.server.streams import EncryptedStream
 from platformless.protocol.acknowledgement import Acknowledged
 from platformless.protocol.digests import StateDigest
+from platformless.protocol.flattened import flatten
 from platformless.protocol.prompt import Prompt
 from platformless.protocol.transcript import Kind, Sampler, State, Tokens
 from platformless.protocol.update import TranscriptUpdate
@@ -103,6 +104,36 @@ async def test_a_new_context_forgets(served: Served) -> None:
                 "Count to five.", max_tokens=20, sampling=GREEDY, new_context=True
             )
             assert await again.text() == text
+
+
+async def test_however_a_prompt_is_told_the_client_verifies_what_became_of_it(
+    served: Served,
+) -> None:
+    flat = flatten(
+        [("system", "Be brief."), ("user", "Hi."), ("assistant", "Hello."), ("user", "?")]
+    )
+    lines = "User: Name a tree.\nAssistant: Oak.\nUser: Another.\nAssistant:"
+    hot = Sampling(temperature=1.2, top_k=5, top_p=0.5, min_p=0.2, repeat_penalty=1.3)
+    async with served.nodes.client() as client:
+        async with await served.nodes.open(client) as session:
+            for prompt, sampling, new_context in (
+                (flat, None, False),
+                ("And now?", hot, False),
+                (lines, Sampling(repeat_penalty=1.0), False),
+                (lines, GREEDY, True),
+                ("Go on.", Sampling(temperature=0.0, repeat_penalty=1.1), False),
+            ):
+                answer = await session.ask(
+                    prompt, max_tokens=8, sampling=sampling, new_context=new_context
+                )
+                assert await answer.text()
+            told = "".join(
+                f"User: {one.question()}\nAssistant: {one.text}\n" for one in session.turns[-2:]
+            )
+            answer = await session.ask(f"{told}User: Why?\nAssistant:", max_tokens=8)
+            assert await answer.text()
+            prompts = [Prompt.read(one.prompt.text) for one in session.turns]
+            assert [one.continues for one in prompts] == [False, True, False, False, True, True]
 
 
 async def test_greedy_answers_are_the_same_in_every_session(served: Served) -> None:

@@ -10,6 +10,7 @@ from platformless.audit.session.inputs import AuditInputs
 from platformless.audit.session.session_policy import AuditPolicy
 from platformless.engine.model import packaged_model
 from platformless.protocol.assurance import Assurance
+from platformless.protocol.exported import BrokenOff
 from platformless.protocol.transcript import Kind, Tokens
 from tests.data.make_aggregate import BUNDLE as AGGREGATE
 
@@ -94,6 +95,30 @@ async def test_a_client_is_not_told_of_the_end(stage: Stage) -> None:
     assert report.accepted, report.findings
     assert report.transcript is not None
     assert report.transcript.matched == report.tokens.claimed
+
+
+async def test_an_answer_that_broke_off_is_a_warning(stage: Stage) -> None:
+    """The client lost the connection in its last answer and never came back."""
+    await stage.be_honest()
+    entries = stage.transcript.entries
+    last = max(number for number, one in enumerate(entries) if one.kind is Kind.COMPLETION)
+    broken_off = BrokenOff(entries[last].billed, entries[last].text[:7])
+    received = replace(stage.transcript, entries=entries[: last - 1], broken_off=(broken_off,))
+    report = await stage.audit(AuditInputs(transcript=received))
+    assert report.accepted, report.findings
+    found = {one.code: one for one in report.findings}
+    assert found["AUD-327"].severity is Severity.WARNING
+    assert report.transcript is not None
+    unmatched = report.tokens.claimed - report.transcript.matched
+    assert found["AUD-327"].got == f"{unmatched} tokens not matched"
+    covered = {one.name: one.coverage.value for one in report.coverage}
+    assert covered["received text"] == "not covered"
+    fewer = replace(broken_off, max_tokens=broken_off.max_tokens - 1)
+    report = await stage.audit(AuditInputs(transcript=replace(received, broken_off=(fewer,))))
+    assert "AUD-323" in {one.code for one in report.errors}
+    other = replace(broken_off, received="Never so.")
+    report = await stage.audit(AuditInputs(transcript=replace(received, broken_off=(other,))))
+    assert "AUD-324" in {one.code for one in report.errors}
 
 
 async def test_one_proof_stands_for_all_checkpoints(stage: Stage) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 from aiohttp import web
 
+from platformless.node.sessions.answering import sampler_of
 from platformless.protocol import frames
 from platformless.protocol.acknowledgement import Acknowledged, AcknowledgementSignature
+from platformless.protocol.conversation import Conversation, ways_to_ask
 from platformless.protocol.digests import StateDigest
 from platformless.protocol.envelope import (
     FINAL_ASSOCIATED,
@@ -23,7 +25,6 @@ from platformless.protocol.envelope import (
     seal_message,
 )
 from platformless.protocol.host_key import LocalKey
-from platformless.protocol.prompt import ChatMessage, Prompt
 from platformless.protocol.replies import (
     Acknowledged as AcknowledgedReply,
 )
@@ -174,11 +175,14 @@ class FakeHost:
         request = frames.decode_prompt(open_client_message(frame.payload.decode(), key), frame)
         self.asked.append(request)
         first = request.transcript_from or 0
-        prompt = Prompt((ChatMessage("user", request.prompt),)).text()
-        self.entries.append(Entry(Kind.PROMPT, (1, 2), prompt))
+        known = Conversation() if request.new_context else Conversation.of(self.entries)
+        ways = ways_to_ask(known, request.prompt)
+        self.entries.append(Entry(Kind.PROMPT, (1, 2), (ways.continued or ways.anew).text()))
+        sampler = sampler_of(request)
         await self.send(socket, QueuePosition(position=2, id=frame.id))
         sent = PIECES[: self.hang_after]
-        self.entries.append(Entry(Kind.COMPLETION, tuple(range(len(sent))), "".join(sent)))
+        said = Entry(Kind.COMPLETION, tuple(range(len(sent))), "".join(sent), sampler)
+        self.entries.append(said)
         for index, piece in enumerate(sent):
             payload = _sealed(piece.encode(), key, chunk_associated(index), index)
             await self.send(socket, EncryptedChunk(tokens=1, payload=payload, id=frame.id))

@@ -41,6 +41,14 @@ def test_a_session_comes_back_as_it_was(transcript: VerifiedTranscript) -> None:
     assert SavedSession.decode(saved.encode()) == saved
 
 
+def test_an_older_file_says_nothing_of_how_an_answer_was_to_be_drawn() -> None:
+    fields = json.loads(SavedSession(HOST_KEY, first().asking(EXCHANGE)).encode())
+    for name in ("sampler", "new_context"):
+        del fields["unsettled"][0][name]
+    (exchange,) = SavedSession.decode(json.dumps(fields).encode()).transcript.unsettled
+    assert exchange == replace(EXCHANGE, sampler=None, new_context=None)
+
+
 def test_an_older_file_says_nothing_of_the_hosts_engine() -> None:
     fields = json.loads(SavedSession(HOST_KEY, first()).encode())
     del fields["engine"]

@@ -317,6 +317,65 @@ async def test_nothing_is_cut_while_an_answer_is_under_way(recorder: Recorder) -
     assert await recorder.cut() is not None
 
 
+async def test_little_is_cut_when_its_proof_would_be_late(recorder: Recorder) -> None:
+    """In the middle of an answer and at its end; less than the contract takes, never."""
+    due = False
+    await recorder.ask(TURN, SAMPLER, lambda: due)
+    await stream(recorder, 99)
+    assert recorder.meter.claimed == 0
+    due = True
+    await stream(recorder, 11)
+    assert recorder.meter.claimed == 100
+    await recorder.finish()
+    assert (recorder.meter.claimed, recorder.meter.unclaimed) == (100, 10)
+    due = False
+    await recorder.ask(TURN, SAMPLER, lambda: due)
+    await stream(recorder, 95)
+    due = True
+    await recorder.finish()
+    assert recorder.meter.claimed == 205
+
+
+async def test_another_may_cut_an_answer_while_its_client_is_sent_more(
+    recorder: Recorder, ledger: Ledger
+) -> None:
+    await recorder.ask(TURN, SAMPLER)
+    await stream(recorder, 110)
+    cutting = asyncio.create_task(recorder.cut_within())
+    while not recorder._cutting.locked():
+        await asyncio.sleep(0)
+    recorder.streamed([110, 111], "xx")
+    await recorder.keep_up()
+    await cutting
+    assert recorder.meter.claimed == 110
+    await stream(recorder, 20)
+    await recorder.finish()
+    kept = await ledger.session(ID)
+    assert kept is not None
+    parts = [one.entry.tokens for one in kept.entries[1:]]
+    assert parts == [tuple(range(110)), (110, 111, *range(20))]
+    assert kept.streamed == ()
+    assert (await resumed(ledger)).meter == recorder.meter
+
+
+async def test_no_empty_answer_is_made_of_what_could_not_be_cut_before(
+    recorder: Recorder, ledger: Ledger
+) -> None:
+    await answered(recorder, 150)
+    kept = await ledger.session(ID)
+    assert kept is not None
+    after = await Recorder.resume(ledger, kept, RULES, Tokens(100), lambda: 6)
+    await after.ask(TURN, SAMPLER)
+    await after.keep_up()
+    assert after.meter.claimed == 150
+    await stream(after, 5)
+    await after.finish()
+    kept = await ledger.session(ID)
+    assert kept is not None
+    assert [len(one.entry.tokens) for one in kept.entries] == [3, 150, 3, 5]
+    assert (await resumed(ledger)).meter == after.meter
+
+
 async def test_a_transcript_ends_once(recorder: Recorder, ledger: Ledger) -> None:
     await recorder.ask(TURN, SAMPLER)
     await stream(recorder, 30)

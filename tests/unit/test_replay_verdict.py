@@ -190,7 +190,7 @@ def answer(tokens: str, text: str) -> Entry:
     [
         ("yes", "yes", Agreement.SAME),
         ("yes", "ye", Agreement.SAME),  # the last token began a stop string
-        ("yes", "y", Agreement.DIFFERENT),
+        ("yes", "y", Agreement.SAME),  # the "e" was held, and let out no more than the "y"
         ("yes", "yes!", Agreement.DIFFERENT),
         ("yes", "yeS", Agreement.DIFFERENT),
         ("yes", "", Agreement.DIFFERENT),

@@ -3,6 +3,7 @@ its tokens say."""
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 
 from ...errors import PlatformlessError
 from ...protocol.errors import PromptFormatError
+from ...protocol.frames import LONGEST_STOP
 from ...protocol.prompt import ChatMessage, Prompt
 from ...protocol.transcript import Entry, Kind
 
@@ -92,33 +94,61 @@ def check_prompts(
 
 
 def check_answers(entries: Sequence[Entry], vocabulary: Vocabulary) -> tuple[TextCheck, ...]:
-    """One check for each completion entry. The last token may say more than the text: what stands
-    behind the beginning of a stop string is not shown."""
+    """One check for each completion entry, of its answer up to there: completions without a prompt
+    in between are one answer, and what a token of one began, the next may show.
+
+    The text never says more than the tokens up to there. It may say less, because a node holds
+    back what may still become a stop string, and shows nothing from a stop string on. A node
+    records tokens only with text that they let out, so the last token let out some of what was
+    held: what is missing is what the last token says, and of the text before it at most
+    `LONGEST_STOP` - 2 characters: the beginning of a stop string, without the one that came out.
+    """
     checks = []
+    answer = _AnswerText(vocabulary)
+    before = Kind.NONE
     for number, entry in enumerate(entries):
-        if entry.kind is not Kind.COMPLETION:
-            continue
-        pieces = [vocabulary.piece(token) for token in entry.tokens]
-        spelled = b"".join(pieces).decode("utf-8", "replace")
-        sure = len(b"".join(pieces[:-1]).decode("utf-8", "ignore"))
-        how = "the tokens' bytes"
-        if spelled == entry.text:
-            checks.append(TextCheck(number, Agreement.SAME, how))
-        elif spelled.startswith(entry.text) and len(entry.text) >= sure and entry.text:
-            checks.append(TextCheck(number, Agreement.SAME, f"{how}, up to a stop string"))
-        else:
-            at, place = _first_difference(pieces, spelled, entry.text)
-            checks.append(
-                TextCheck(
-                    number,
-                    Agreement.DIFFERENT,
-                    how,
-                    place,
-                    repr(entry.text[at : at + 40]),
-                    repr(spelled[at : at + 40]),
-                )
-            )
+        if entry.kind is Kind.COMPLETION:
+            if before is not Kind.COMPLETION:
+                answer = _AnswerText(vocabulary)
+            following = entries[number + 1].kind if number + 1 < len(entries) else Kind.NONE
+            checks.append(answer.check(number, entry, ends=following is not Kind.COMPLETION))
+        before = entry.kind
     return tuple(checks)
+
+
+class _AnswerText:
+    """What an answer's tokens say, entry by entry."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._untold = ""
+        """What tokens of earlier entries say and their texts did not show."""
+
+    def check(self, number: int, entry: Entry, *, ends: bool) -> TextCheck:
+        """Of the next entry; `ends`: it is the answer's last."""
+        text, how = entry.text, "the tokens' bytes"
+        said = [self._decoder.decode(self._vocabulary.piece(token)) for token in entry.tokens]
+        rest = self._decoder.decode(b"", final=True) if ends else ""
+        spelled = "".join((self._untold, *said, rest))
+        before_last = len(self._untold) + sum(map(len, said[:-1])) if said else 0
+        held = before_last - len(text) <= LONGEST_STOP - 2 and (bool(text) or not said)
+        if spelled == text or (spelled.startswith(text) and held):
+            self._untold = spelled[len(text) :]
+            if not self._untold:
+                return TextCheck(number, Agreement.SAME, how)
+            return TextCheck(number, Agreement.SAME, f"{how}, up to a stop string")
+        at = _first_difference(spelled, text)
+        place = _token_of(at, self._untold, said)
+        self._untold = ""
+        return TextCheck(
+            number,
+            Agreement.DIFFERENT,
+            how,
+            place,
+            repr(text[at : at + 40]),
+            repr(spelled[at : at + 40]),
+        )
 
 
 def _as_chat(
@@ -166,14 +196,18 @@ def _unchecked(number: int, why: str) -> TextCheck:
     return TextCheck(number, Agreement.NOT_CHECKED, why)
 
 
-def _first_difference(pieces: Sequence[bytes], spelled: str, text: str) -> tuple[int, int]:
-    """The character, and the token that has it."""
+def _first_difference(spelled: str, text: str) -> int:
     most = min(len(spelled), len(text))
-    at = next((n for n in range(most) if spelled[n] != text[n]), most)
-    bytes_before = len(spelled[:at].encode())
-    end = 0
-    for place, piece in enumerate(pieces):
+    return next((n for n in range(most) if spelled[n] != text[n]), most)
+
+
+def _token_of(at: int, untold: str, said: Sequence[str]) -> int | None:
+    """Place of the token with the character; None when it is one of an earlier entry."""
+    end = len(untold)
+    if at < end:
+        return None
+    for place, piece in enumerate(said):
         end += len(piece)
-        if end > bytes_before:
-            return at, place
-    return at, len(pieces)
+        if end > at:
+            return place
+    return len(said)

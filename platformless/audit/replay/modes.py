@@ -35,11 +35,17 @@ class ModeChoice:
     """One clause, for a person."""
 
 
-def choose_mode(wanted: WantedMode, settings: EngineRecord | None, build: str) -> ModeChoice:
-    """`build` is the llama.cpp that replays, as hosts record theirs."""
+def choose_mode(
+    wanted: WantedMode, settings: EngineRecord | None, build: str, doubt: str | None = None
+) -> ModeChoice:
+    """
+    Args:
+        build: The llama.cpp that replays, as hosts record theirs.
+        doubt: Why the settings may not be those of every token.
+    """
     if wanted is WantedMode.STATISTICAL:
         return ModeChoice(ReplayMode.STATISTICAL, "asked for")
-    obstacle = obstacle_to_exact(settings, build)
+    obstacle = doubt or obstacle_to_exact(settings, build)
     if wanted is WantedMode.EXACT:
         return ModeChoice(
             ReplayMode.EXACT, (obstacle and f"asked for, although {obstacle}") or "asked for"

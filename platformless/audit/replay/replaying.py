@@ -25,6 +25,7 @@ from .report import (
     OUT_OF_REACH,
     PAST_ITS_END,
     PROMPT_FOREIGN,
+    PROMPT_UNCHECKED,
     TEXT_FOREIGN,
     TOO_FEW,
     ModelFile,
@@ -50,6 +51,7 @@ def replay_transcript(
     settings: EngineRecord | None,
     on_progress: OnProgress | None = None,
     mode: str = "auto",
+    doubt: str | None = None,
 ) -> ReplayReport:
     """Replays a session with a model file.
 
@@ -57,6 +59,8 @@ def replay_transcript(
         settings: how the host ran the model, if it said so.
         on_progress: told of tokens decoded and of all tokens; what it raises ends the replay.
         mode: auto, exact or statistical.
+        doubt: why `settings` may not be those of every token; such a replay is statistical,
+            unless an exact one is asked for.
 
     Raises:
         EngineNotInstalled: without the `engine` extra.
@@ -72,7 +76,7 @@ def replay_transcript(
     from ...engine.weights import weights_of
 
     build = llama_build()
-    choice = choose_mode(WantedMode(mode), settings, build)
+    choice = choose_mode(WantedMode(mode), settings, build, doubt)
     weights = weights_of(model)
     file = ModelFile(model.name, weights.file_sha256, weights.root, header.terms.weights_root)
     with Replayer.open(_engine_settings(choice.mode, model, settings)) as replayer:
@@ -101,6 +105,7 @@ def replay_transcript(
             *_model_findings(file),
             *_text_findings(PROMPT_FOREIGN, "a prompt's tokens are not its text's", prompts),
             *_text_findings(TEXT_FOREIGN, "an answer's tokens do not spell its text", answers),
+            *_unchecked_findings(prompts),
             *_token_findings(choice, seen, verdict, entries, calibration),
         ),
     )
@@ -113,6 +118,8 @@ class _Seen:
     table: TokenTable = field(default_factory=TokenTable)
     past_end: list[int] = field(default_factory=list)
     """Rows where the model ended its answer and the transcript goes on."""
+    ends: list[int] = field(default_factory=list)
+    """Rows whose token ends an answer: no node bills one, and it shows in no text."""
     cut: list[int] = field(default_factory=list)
     """Entries that end where the model does not."""
     decoded: int = 0
@@ -155,6 +162,8 @@ def _note(
             continue
         if step.margin and step.chosen in end_tokens:
             seen.past_end.append(len(table))
+        if step.token in end_tokens:
+            seen.ends.append(len(table))
         table.entry.append(step.entry)
         table.index.append(step.index)
         table.position.append(step.position)
@@ -212,6 +221,17 @@ def _text_findings(code: str, message: str, checks: Sequence[TextCheck]) -> Iter
             yield ReplayFinding(code, message, one.expected, one.got, one.entry, one.token)
 
 
+def _unchecked_findings(prompts: Sequence[TextCheck]) -> Iterator[ReplayFinding]:
+    unchecked = [one for one in prompts if one.agreement is Agreement.NOT_CHECKED]
+    if unchecked:
+        yield ReplayFinding(
+            PROMPT_UNCHECKED,
+            f"{len(unchecked)} of {len(prompts)} prompts were not compared with their text, this "
+            f"one first: {unchecked[0].how}",
+            entry=unchecked[0].entry,
+        )
+
+
 def _token_findings(
     choice: ModeChoice,
     seen: _Seen,
@@ -253,6 +273,16 @@ def _token_findings(
     past = sorted(set(far) & set(seen.past_end))
     if past:
         yield _about(table, past[0], PAST_ITS_END, "the answer goes on where the model ended it")
+    if seen.ends:
+        row = seen.ends[0]
+        yield ReplayFinding(
+            PAST_ITS_END,
+            f"the token that ends an answer is billed as one of its tokens, {len(seen.ends)} times",
+            "no end token",
+            f"token {table.token[row]}",
+            table.entry[row],
+            table.index[row],
+        )
     if verdict.outcome is Outcome.TOO_FEW_TOKENS:
         yield ReplayFinding(
             TOO_FEW,

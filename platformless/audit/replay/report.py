@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...protocol.digests import WeightsRoot
-from .checks import TextCheck
+from .checks import Agreement, TextCheck
 from .modes import ReplayMode
 from .verdict import Outcome, Verdict
 
@@ -25,7 +25,8 @@ OUT_OF_REACH = "AUD-412"
 PAST_ITS_END = "AUD-413"
 TOO_FEW = "AUD-420"
 NOT_EXACT = "AUD-421"
-_REMARKS = frozenset({TOO_FEW, NOT_EXACT})
+PROMPT_UNCHECKED = "AUD-422"
+_REMARKS = frozenset({TOO_FEW, NOT_EXACT, PROMPT_UNCHECKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,10 @@ class ReplayReport:
 
     @property
     def replayed(self) -> bool:
-        """Whether the tokens are shown to be the model's: enough of them, and nothing against."""
-        return self.accepted and self.verdict.outcome is Outcome.CONSISTENT
+        """Whether the tokens are shown to be the model's answers to what the prompts say: enough of
+        them, every prompt checked, and nothing against."""
+        checked = all(one.agreement is not Agreement.NOT_CHECKED for one in self.prompts)
+        return self.accepted and checked and self.verdict.outcome is Outcome.CONSISTENT
 
     @property
     def tokens_per_second(self) -> float:

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ...chain.connection import Chain
+from ...engine.errors import DecodingFailed, ReplayRefused, SamplerNotUsable
 from ...errors import PlatformlessError
 from ...protocol import delta as deltas
 from ...protocol.errors import ProtocolError
@@ -33,6 +34,7 @@ from .beacons import LAG_SECONDS
 from .concluding import Gathered, conclude
 from .errors import (
     AuditorFailed,
+    BrokeOff,
     IndexUnavailable,
     NodesDisagree,
     NothingToReplay,
@@ -48,7 +50,7 @@ from .index_check import check_index, published_samples
 from .index_source import index_from_host
 from .inputs import AuditInputs, OnStage
 from .payments import check_payment
-from .replaying import replay
+from .replaying import foreign_file, replay
 from .report import AuditReport
 from .samples import SamplesChecked, SampleSources, check_samples
 from .transcript_check import (
@@ -280,11 +282,12 @@ class _Audit:
         except ProtocolError as error:
             self._find([error])
             return
-        # Answers after the last checkpoint were never billed.
-        longer = [one for one in problems if isinstance(one, TranscriptLonger)]
-        wrong = [one for one in problems if not isinstance(one, TranscriptLonger)]
-        self._find(longer, Severity.NOTE)
-        self._find(wrong)
+        # Answers after the last checkpoint were never billed; those whose end the client did not
+        # see are for a person to look at.
+        mild = {TranscriptLonger: Severity.NOTE, BrokeOff: Severity.WARNING}
+        for one in problems:
+            self._find([one], mild.get(type(one), Severity.ERROR))
+        wrong = [one for one in problems if type(one) not in mild]
         read = [item.delta for item in self._evidence if item.delta is not None]
         if read and len(read) == len(self._evidence) and not wrong:
             self._find(check_texts(transcript, deltas.merge(read), self.facts.claimed))
@@ -309,14 +312,28 @@ class _Audit:
                 Severity.WARNING,
             )
             return
-        self._replay, found = await replay(
-            inputs.transcript,
-            inputs.model,
-            inputs.replay_mode,
-            self._evidence,
-            self.facts.model,
-            self._on_stage,
-        )
+        if not any(entry.billed for entry in inputs.transcript.entries):
+            nothing = NothingToReplay("the transcript has no answer", expected="an answer")
+            self._find([nothing], Severity.WARNING)
+            return
+        try:
+            self._replay, found = await replay(
+                inputs.transcript,
+                inputs.model,
+                inputs.replay_mode,
+                self._evidence,
+                self.facts.model,
+                self._on_stage,
+            )
+        except (ReplayRefused, SamplerNotUsable, DecodingFailed) as error:
+            # What no model can have said; or it is not the session's, which is told as well.
+            self._find([error])
+            self._find(
+                await asyncio.to_thread(
+                    foreign_file, inputs.model, inputs.transcript, self.facts.model
+                )
+            )
+            return
         self._findings += found
 
     # Step 10

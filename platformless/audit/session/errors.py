@@ -23,6 +23,8 @@ AuditProblem                 AUD-000
 ├── TextDiffers              AUD-324   the delta tells another text than the transcript
 ├── TranscriptLonger         AUD-325   the transcript goes on where no proof does
 ├── NothingToReplay          AUD-326   a model was given, and no transcript
+├── BrokeOff                 AUD-327   the client lost the connection before an answer's end
+├── AnswerPadded             AUD-328   an answer has more tokens than its text can have
 ├── SampleMissing            AUD-341   a drawn checkpoint whose proof of sampled cells was not had
 ├── BeaconNotYet             AUD-342   the block that draws the cells does not exist yet
 ├── FactsUnchecked           AUD-343   neither a model file nor a trusted digest of its facts
@@ -35,9 +37,10 @@ AuditProblem                 AUD-000
 ├── ReplayMismatch           AUD-410   a bit-exact replay chooses another token
 ├── NotThisModel             AUD-411   the tokens are not this model's, statistically
 ├── TokenOutOfReach          AUD-412   a single token is too far off
-├── AnswerPastItsEnd         AUD-413   the answer goes on where the model ended it
+├── AnswerPastItsEnd         AUD-413   the answer goes on where the model ended it, or bills its end
 ├── TooFewTokens             AUD-420   too few tokens for a verdict
 ├── NotReplayedExactly       AUD-421   replayed statistically, and why
+├── PromptUnchecked          AUD-422   a prompt whose tokens were not compared with its text
 ├── DeltaSealed              AUD-501   the delta is sealed: its text was not compared
 ├── PartsNotFetched          AUD-502   one proof for all checkpoints, theirs were not looked at
 ├── SessionActive            AUD-503   the session goes on: nothing is settled yet
@@ -154,6 +157,14 @@ class NothingToReplay(AuditProblem):
     code = "AUD-326"
 
 
+class BrokeOff(AuditProblem):
+    code = "AUD-327"
+
+
+class AnswerPadded(AuditProblem):
+    code = "AUD-328"
+
+
 class SampleMissing(AuditProblem):
     code = "AUD-341"
 
@@ -180,10 +191,6 @@ class RootNotSubmitted(AuditProblem):
 
 class ModelFileForeign(AuditProblem):
     code = "AUD-401"
-
-
-class TooFewTokens(AuditProblem):
-    code = "AUD-420"
 
 
 class DeltaSealed(AuditProblem):

@@ -1,13 +1,15 @@
 """The replay as a step of the audit: what it is given, and its findings as the audit's.
 
-The engine's settings that the host recorded stand in its deltas, under the proven digest; those
-that the client was told are taken where no delta was read.
+The engine's settings that the host recorded stand in its deltas, under the proven digest, each
+for the tokens of its checkpoint. Those that the client was told are for the tokens behind the last
+one: only the transcript, which nobody has proven, says them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +18,23 @@ from ...protocol.engine_record import EngineRecord
 from ...protocol.exported import ExportedTranscript
 from ..evidence import CheckpointEvidence
 from ..replay.modes import WantedMode
-from .errors import ModelFileForeign, TooFewTokens
+from .errors import ModelFileForeign
 from .findings import Finding, Severity
 
 if TYPE_CHECKING:
     from ..replay.report import ReplayFinding, ReplayReport
 
 _STAGE = "replaying the transcript"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSettings:
+    """How the host says that its engine was set."""
+
+    engine: EngineRecord | None
+    """None when it said nothing, or two things."""
+    doubt: str | None = None
+    """Why that may not hold for every token: no replay is bit for bit then."""
 
 
 async def replay(
@@ -36,10 +48,12 @@ async def replay(
     """Replays the transcript with the model file.
 
     Raises:
+        ReplayRefused, SamplerNotUsable, DecodingFailed: when the transcript cannot be replayed.
         EngineError: when the file cannot be run at all.
     """
     from ..replay.replaying import replay_transcript
 
+    settings = recorded_settings(transcript, evidence)
     loop = asyncio.get_running_loop()
 
     def on_progress(done: int, total: int) -> None:
@@ -50,9 +64,10 @@ async def replay(
         transcript.header,
         transcript.entries,
         model,
-        settings=recorded_settings(transcript, evidence),
+        settings=settings.engine,
         mode=mode,
         on_progress=on_progress,
+        doubt=settings.doubt,
     )
     found = [
         Finding(one.code, _severity(one), one.message, one.expected, one.got)
@@ -62,20 +77,57 @@ async def replay(
     return report, found + [Finding.of(one) for one in foreign]
 
 
+def foreign_file(
+    model: Path, transcript: ExportedTranscript, registered: RegisteredModel | None
+) -> list[ModelFileForeign]:
+    """In what a model file is not the session's, where it could not be replayed.
+
+    Raises:
+        ModelError: when the file cannot be read.
+    """
+    from ...engine.weights import weights_of
+
+    weights, root = weights_of(model), transcript.header.terms.weights_root
+    found = list(unregistered(weights.file_sha256, registered))
+    if not root.is_zero and weights.root != root:
+        found.append(
+            ModelFileForeign(
+                "the model file has other weights than the session names",
+                expected=root,
+                got=weights.root,
+            )
+        )
+    return found
+
+
 def recorded_settings(
     transcript: ExportedTranscript, evidence: Sequence[CheckpointEvidence]
-) -> EngineRecord | None:
+) -> RecordedSettings:
     """What the host recorded of its engine: the same in every delta that was read, or nothing."""
-    read = {item.delta.engine for item in evidence if item.delta is not None}
-    if not read:
-        return transcript.engine
-    return read.pop() if len(read) == 1 else None
+    said = {item.delta.engine for item in evidence if item.delta is not None} or {transcript.engine}
+    if len(said) > 1:
+        return RecordedSettings(None, "the host recorded different settings in its deltas")
+    (engine,) = said
+    unread = [item.place.number for item in evidence if item.delta is None]
+    if unread:
+        return RecordedSettings(
+            engine, f"the settings are in deltas, and delta {unread[0]} was not read"
+        )
+    proven = max((item.place.tokens_after for item in evidence), default=0)
+    if sum(entry.billed for entry in transcript.entries) > proven and transcript.engine != engine:
+        return RecordedSettings(
+            engine, "the client was told other settings, or none, for what no checkpoint covers"
+        )
+    return RecordedSettings(engine)
 
 
 def _severity(finding: ReplayFinding) -> Severity:
+    """A replay that could not tell enough is a warning."""
+    from ..replay.report import PROMPT_UNCHECKED, TOO_FEW
+
     if finding.speaks_against:
         return Severity.ERROR
-    return Severity.WARNING if finding.code == TooFewTokens.code else Severity.NOTE
+    return Severity.WARNING if finding.code in {TOO_FEW, PROMPT_UNCHECKED} else Severity.NOTE
 
 
 def unregistered(sha256: bytes, registered: RegisteredModel | None) -> Iterator[ModelFileForeign]:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from ...protocol.delta import Message
 from ...protocol.digests import DeltaDigest, HeaderDigest, StateDigest, TraceRoot
-from ...protocol.exported import ExportedTranscript
+from ...protocol.errors import PromptFormatError
+from ...protocol.exported import BrokenOff, ExportedTranscript
+from ...protocol.published import messages_of
+from ...protocol.spelling import most_tokens
 from ...protocol.terms import SessionTerms
 from ...protocol.transcript import Entry, Kind, State, Tokens
 from .errors import (
+    AnswerPadded,
     AuditProblem,
+    BrokeOff,
     HeaderDiffers,
     StateDiffers,
     TextDiffers,
@@ -51,7 +58,8 @@ class TranscriptCheck:
 def check_transcript(
     transcript: ExportedTranscript, proven: Sequence[ProvenCheckpoint]
 ) -> tuple[TranscriptCheck, list[AuditProblem]]:
-    """Computes every state and compares those that are proven.
+    """Computes every state and compares those that are proven. `BrokeOff` and `TranscriptLonger`
+    are not held against the host.
 
     Raises:
         ProtocolError: when the entries cannot follow one another.
@@ -59,10 +67,10 @@ def check_transcript(
     header = transcript.header
     states = states_of(transcript)
     last = states[-1]
-    problems: list[AuditProblem] = []
+    problems: list[AuditProblem] = list(padded_answers(transcript))
     known = {state.digest: state for state in states}
     matched = Tokens(0)
-    for claim in proven:
+    for at, claim in enumerate(proven):
         if claim.header_digest != header.digest():
             problems.append(
                 HeaderDiffers(
@@ -75,6 +83,16 @@ def check_transcript(
         found = known.get(claim.state_after)
         if found is not None and found.tokens == claim.tokens_after:
             matched = found.tokens
+            continue
+        if may_have_broken_off(transcript, last.tokens, proven[at:]):
+            problems.append(
+                BrokeOff(
+                    f"the client lost the connection in its last answers: from checkpoint "
+                    f"{claim.number} on it cannot tell what was billed",
+                    expected=f"{proven[-1].tokens_after} tokens that lead to the client's states",
+                    got=f"{proven[-1].tokens_after - matched} tokens not matched",
+                )
+            )
         elif claim.tokens_after > last.tokens:
             problems.append(
                 TranscriptShort(
@@ -83,7 +101,6 @@ def check_transcript(
                     got=claim.tokens_after,
                 )
             )
-            break
         else:
             expected = [state.digest for state in states if state.tokens == claim.tokens_after]
             problems.append(
@@ -93,7 +110,7 @@ def check_transcript(
                     got=claim.state_after,
                 )
             )
-            break
+        break
     if not problems and last.tokens > matched:
         problems.append(
             TranscriptLonger(
@@ -103,20 +120,56 @@ def check_transcript(
     return TranscriptCheck(len(transcript.entries), last.tokens, matched), problems
 
 
+def may_have_broken_off(
+    transcript: ExportedTranscript, received: Tokens, rest: Sequence[ProvenCheckpoint]
+) -> bool:
+    """Whether the checkpoints that lead to no state of the transcript may be the answers whose end
+    its client did not see: they begin where it ends, at the earliest, and bill no more than was
+    asked for.
+
+    Args:
+        received: Tokens of the transcript.
+    """
+    most = sum(one.max_tokens for one in transcript.broken_off)
+    return bool(transcript.broken_off) and all(
+        claim.header_digest == transcript.header.digest()
+        and received <= claim.tokens_after <= received + most
+        for claim in rest
+    )
+
+
+def padded_answers(transcript: ExportedTranscript) -> Iterator[AnswerPadded]:
+    """Answers with more tokens than their texts can have."""
+    before = Kind.NONE
+    answers: list[tuple[int, str, int]] = []
+    for number, entry in enumerate(transcript.entries):
+        if entry.kind is Kind.COMPLETION:
+            first, text, tokens = answers.pop() if before is Kind.COMPLETION else (number, "", 0)
+            answers.append((first, text + entry.text, tokens + entry.billed))
+        before = entry.kind
+    for first, text, tokens in answers:
+        if tokens > most_tokens(text):
+            yield AnswerPadded(
+                f"the answer from entry {first} on has more tokens than its text can have",
+                expected=f"at most {most_tokens(text)} tokens",
+                got=tokens,
+            )
+
+
 def check_texts(
     transcript: ExportedTranscript, conversation: Sequence[Message], tokens: Tokens
 ) -> Iterator[TextDiffers]:
-    """Whether the answers that the deltas tell are the transcript's, up to `tokens`."""
-    said = "".join(message.content for message in conversation if message.role == "assistant")
-    written, counted = list[str](), 0
-    for entry in transcript.entries:
-        if counted >= tokens:
-            break
-        counted += entry.billed
-        if entry.kind is Kind.COMPLETION:
-            written.append(entry.text)
-    expected = "".join(written)
-    if said != expected:
+    """Whether the answers that the deltas tell are the transcript's, up to `tokens`. Answers that
+    broke off may follow, with the text that the client has of them."""
+    answers = [
+        "".join(message.content for message in messages)  # parts of one answer
+        for role, messages in groupby(conversation, lambda message: message.role)
+        if role == "assistant"
+    ]
+    said, expected = "".join(answers), _published(transcript, tokens)
+    if not said.startswith(expected) or not _may_follow(
+        transcript.broken_off, answers, len(expected)
+    ):
         at = next(
             (i for i, (a, b) in enumerate(zip(expected, said, strict=False)) if a != b),
             min(len(expected), len(said)),
@@ -126,6 +179,40 @@ def check_texts(
             expected=repr(expected[at : at + 40]),
             got=repr(said[at : at + 40]),
         )
+
+
+def _published(transcript: ExportedTranscript, tokens: Tokens) -> str:
+    """What an honest host publishes of the assistant's words: those that a first prompt told, too.
+    A prompt that no node wrote tells none."""
+    written, counted = list[str](), 0
+    for number, entry in enumerate(transcript.entries):
+        if counted >= tokens:
+            break
+        counted += entry.billed
+        with contextlib.suppress(PromptFormatError):
+            said = messages_of(entry, number)
+            written += [one.content for one in said if one.role == "assistant"]
+    return "".join(written)
+
+
+def _may_follow(broken_off: Sequence[BrokenOff], answers: Sequence[str], known: int) -> bool:
+    """Whether the answers behind the first `known` characters are some of those that broke off,
+    in their order, each with what came of it or the beginning of that."""
+    rest = list(broken_off)
+    end = sum(map(len, answers))
+    for answer in reversed(answers):
+        start, end = end - len(answer), end - len(answer)
+        text = answer[max(0, known - start) :]
+        if not text:
+            continue
+        while rest and not (
+            text.startswith(rest[-1].received) or rest[-1].received.startswith(text)
+        ):
+            rest.pop()
+        if not rest:
+            return False
+        rest.pop()
+    return True
 
 
 def states_of(transcript: ExportedTranscript) -> list[State]:

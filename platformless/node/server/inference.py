@@ -34,6 +34,7 @@ from ..sessions.sessions import Sessions
 from .bodies import read_body
 from .refusals import refusal
 from .replies import json_reply, name_request
+from .updates import made
 
 _BYTES_ESCAPED = 6
 """Of one byte of text, at most, where JSON writes it as an escape."""
@@ -159,7 +160,7 @@ class InferenceEndpoint:
                 end = await self._sessions.answer(session, asked.request, whole)
         finally:
             watching.cancel()
-        return json_reply(asked.reply(end, "".join(whole.pieces)))
+        return await made(end, lambda: json_reply(asked.reply(end, "".join(whole.pieces))))
 
     async def _events(self, asked: _Asked) -> AsyncIterator[bytes]:
         """Events until the answer ends; when the client goes away, so does the answer."""
@@ -172,9 +173,11 @@ class InferenceEndpoint:
             while (event := await output.next()) is not None:
                 yield _event(event)
             try:
-                yield _event(asked.reply(await answering, ""))
+                end = await answering
+                last = await made(end, lambda: _event(asked.reply(end, "")))
             except PlatformlessError as error:
-                yield _event(refusal(error, session_id=asked.session.id))
+                last = _event(refusal(error, session_id=asked.session.id))
+            yield last
             yield b"data: [DONE]\n\n"
         finally:
             output.leave()

@@ -18,13 +18,10 @@ from typing import TYPE_CHECKING
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
-from ...web_connections import Patience
+from ...web_connections import MOST_WAITING_BYTES, Patience
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
-
-_MOST_WAITING_BYTES = 8 << 10
-"""From here on a sender waits. What is in the buffer counts as sent: small where that is billed."""
 
 _SMALL_BYTES = 1 << 20
 """What one connection may always hold of what comes."""
@@ -58,7 +55,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
-        self.transport.set_write_buffer_limits(high=_MOST_WAITING_BYTES)
+        self.transport.set_write_buffer_limits(high=MOST_WAITING_BYTES)
         self._made_at = self.loop.time()
         self._held_bytes = 0
         self._untaken: deque[int] = deque()

@@ -31,6 +31,7 @@ from ...protocol.replies import (
 )
 from ...protocol.secrecy import NONCE_BYTES
 from ..sessions.answering import AnswerEnd
+from .updates import made
 
 Send = Callable[[Reply], Awaitable[None]]
 
@@ -94,7 +95,7 @@ class ClearStream(Stream):
         self._tokens += tokens
 
     async def finish(self, end: AnswerEnd) -> None:
-        await self._send(self._end(end, transcript=end.update.document()))
+        await self._send(self._end(end, transcript=await made(end, end.update.document)))
 
 
 class EncryptedStream(Stream):
@@ -120,7 +121,7 @@ class EncryptedStream(Stream):
                     payload=self.seal(end.finish.value.encode(), FINAL_ASSOCIATED),
                 )
             )
-        sealed = self.seal(end.update.encode(), UPDATE_ASSOCIATED)
+        sealed = await made(end, lambda: self.seal(end.update.encode(), UPDATE_ASSOCIATED))
         await self._send(self._end(end, sealed_transcript=sealed))
 
     async def _chunk(self, text: str, tokens: int, *, final: bool = False) -> None:

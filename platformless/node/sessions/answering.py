@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from ...engine.request import FinishReason
 from ...protocol.errors import ProtocolError
 from ...protocol.frames import PromptRequest
 from ...protocol.replies import Usage
+from ...protocol.sampling import asked_sampler
 from ...protocol.seed import SeedPart
 from ...protocol.transcript import Sampler
 from ...protocol.update import TranscriptUpdate
 from ..errors import RequestRefused
 
 DEFAULT_MAX_TOKENS = 4000
-DEFAULT_TEMPERATURE = 0.7
-_TOP_K = 40
-_TOP_P = 0.95
-_MIN_P = 0.05
-_PENALTY_WINDOW = 64
-_Value = TypeVar("_Value")
 
 
 class AnswerOutput(Protocol):
@@ -49,6 +44,8 @@ class AnswerEnd:
     context_size: int
     milliseconds: int
     update: TranscriptUpdate
+    update_bytes: int
+    """What it takes as JSON, about."""
 
     @property
     def usage(self) -> Usage:
@@ -67,19 +64,13 @@ def sampler_of(request: PromptRequest) -> Sampler:
     Raises:
         RequestRefused: for a parameter that no sampler can have.
     """
-    temperature = _or(request.temperature, DEFAULT_TEMPERATURE)
-    penalty = _or(request.repeat_penalty, 1.0)
     try:
-        penalties = (penalty, _PENALTY_WINDOW) if penalty != 1.0 else (0.0, 0)
-        if temperature == 0:
-            return Sampler(repeat_penalty=penalties[0], repeat_last_n=penalties[1])
-        return Sampler(
-            temperature=temperature,
-            top_k=_or(request.top_k, _TOP_K),
-            top_p=_or(request.top_p, _TOP_P),
-            min_p=_or(request.min_p, _MIN_P),
-            repeat_penalty=penalties[0],
-            repeat_last_n=penalties[1],
+        return asked_sampler(
+            request.temperature,
+            request.top_k,
+            request.top_p,
+            request.min_p,
+            request.repeat_penalty,
         )
     except ProtocolError as error:
         raise RequestRefused(error.message, expected=error.expected, got=error.got) from error
@@ -97,7 +88,3 @@ def client_part(request: PromptRequest) -> SeedPart:
         return SeedPart.from_hex(request.client_seed)
     except ProtocolError as error:
         raise RequestRefused(error.message, expected=error.expected) from error
-
-
-def _or(value: _Value | None, otherwise: _Value) -> _Value:
-    return otherwise if value is None else value

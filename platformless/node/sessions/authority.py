@@ -88,8 +88,12 @@ class SessionAuthority:
         self._marketplace = Marketplace(chain)
         self._registry = ModelRegistry(chain)
 
-    async def admit(self, session_id: int) -> AdmittedSession:
+    async def admit(self, session_id: int, *, timed_out_too: bool = False) -> AdmittedSession:
         """Reads a session and decides.
+
+        Args:
+            timed_out_too: Also one that anyone may end at any moment: until somebody does, the
+                contract takes claims.
 
         Raises:
             JobNotFound, JobNotActive, ForeignHost, JobTimedOut, ModelNotServed, DepositUsedUp: why
@@ -111,7 +115,7 @@ class SessionAuthority:
                 f"job {session_id} is another host's", expected=self._host, got=session.host
             )
         now = (await self._chain.head()).timestamp
-        if now > session.times_out_at:
+        if now > session.times_out_at and not timed_out_too:
             raise JobTimedOut(
                 f"job {session_id} has timed out",
                 expected=f"before {session.times_out_at}",

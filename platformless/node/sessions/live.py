@@ -42,9 +42,13 @@ from .answering import DEFAULT_MAX_TOKENS, AnswerEnd, AnswerOutput, client_part,
 from .authority import AdmittedSession, require_model_named
 from .conversation import Conversation, Turn, next_turn
 from .recorder import Recorder
+from .rules import SessionRules
 
 _MOST_CHARACTERS_A_TOKEN = 64
 _USUAL_CHARACTERS_A_TOKEN = 4
+_MOST_TOLD_BYTES = 4 << 20
+"""Of the entries that a client wants to be told with those of its prompt: a frame of them, sealed
+and in hex, is half as large as the largest that the project's client takes."""
 _LONG_PROMPT = 20_000
 """Characters from which on a prompt is tokenized in a thread."""
 
@@ -75,11 +79,14 @@ class LiveSession:
         admitted: AdmittedSession,
         binding: Binding | None,
         recorder: Recorder | None,
+        rules: SessionRules | None = None,
     ) -> None:
         self.id = session_id
         self.admitted = admitted
         self.admitted_at = time.monotonic()
-        """When the chain was last asked; seconds of the monotonic clock."""
+        """When the chain last let it be served; seconds of the monotonic clock."""
+        self.asked_at = self.admitted_at
+        """When the chain was last asked in the middle of an answer, whatever it said."""
         self.binding = binding
         self.binding_lock = asyncio.Lock()
         """Held while a client is let in."""
@@ -93,6 +100,7 @@ class LiveSession:
         self.left_at = time.monotonic()
         """When the last of them left."""
         self._serving = serving
+        self._rules = rules or SessionRules()
         self._host_part = SeedPart(secrets.token_bytes(SeedPart.LENGTH))
         self._busy = False
         self._generation: Generation | None = None
@@ -102,6 +110,19 @@ class LiveSession:
     @property
     def is_answering(self) -> bool:
         return self._busy
+
+    @property
+    def seconds_until_due(self) -> float:
+        """Until what the contract takes should be claimed, however little it is, so that its proof
+        is not late. A claim that was cut has half of that time to come on chain, before the next
+        one is cut for this reason."""
+        session, now = self.admitted.session, self._serving.clock_ms() / 1000
+        margin = self._rules.proof_margin(session.proof_timeout_seconds)
+        cut_at = 0 if self.recorder is None else self.recorder.cut_at_ms / 1000
+        return max(session.times_out_at - margin, cut_at + margin / 2) - now
+
+    def proof_is_due(self) -> bool:
+        return self.seconds_until_due <= 0
 
     def require_holder(self, holder: str) -> None:
         """Raises:
@@ -177,6 +198,11 @@ class LiveSession:
         """No more prompts; what is being answered goes on."""
         self._stopping = True
 
+    async def cut_within(self) -> None:
+        """As `cut`, also in the middle of an answer."""
+        if self.recorder is not None:
+            await self.recorder.cut_within()
+
     async def cut(self) -> KeptCheckpoint | None:
         """Cuts a checkpoint, if there is something that the contract takes a claim of."""
         return None if self.recorder is None else await self.recorder.cut()
@@ -218,6 +244,8 @@ class LiveSession:
         left = recorder.meter.tokens_left
         if left == 0:
             raise DepositUsedUp(f"the deposit of job {self.id} is used up", expected="tokens left")
+        wished = request.transcript_from
+        _require_short(recorder, wished)
         sampler = sampler_of(request)
         turn = await self._turn(recorder, request)
         wanted = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
@@ -237,23 +265,24 @@ class LiveSession:
             generation.cancel()
         first_entry, tokens_before = recorder.entries, recorder.state.tokens
         async with generation:
-            asking = asyncio.create_task(recorder.ask(turn, sampler))
+            asking = asyncio.create_task(recorder.ask(turn, sampler, self.proof_is_due))
             try:
                 async for place in generation.positions():
                     if place:
                         await output.position(place)
-            finally:
-                await asyncio.wait({asking})
-            turn_came = time.perf_counter()
-            await asking
+                await asyncio.shield(asking)
+            except BaseException:
+                await asyncio.shield(self._leave_unanswered(recorder, asking))
+                raise
             self.recorder = recorder
+            turn_came = time.perf_counter()
             try:
                 finished = await _stream(generation, recorder, output)
             finally:
                 self._serving.counted.generation_seconds.inc(time.perf_counter() - turn_came)
                 await asyncio.shield(recorder.finish())
         reason, message = self._ending(finished, recorder)
-        wished = request.transcript_from
+        told_from = first_entry if wished is None else min(wished, first_entry)
         return AnswerEnd(
             finish=finished.reason,
             reason=reason,
@@ -262,8 +291,20 @@ class LiveSession:
             completion_tokens=recorder.state.tokens - tokens_before,
             context_size=self._serving.engine.context_size,
             milliseconds=round((time.perf_counter() - began) * 1000),
-            update=recorder.update(first_entry if wished is None else min(wished, first_entry)),
+            update=recorder.update(told_from),
+            update_bytes=recorder.update_bytes(told_from),
         )
+
+    async def _leave_unanswered(self, recorder: Recorder, asking: asyncio.Task[None]) -> None:
+        """Nobody waits for the answer any more, before it began. A prompt that is kept is the
+        transcript's nonetheless.
+
+        Raises:
+            LedgerError: when it cannot be kept.
+        """
+        await asking
+        self.recorder = recorder
+        await recorder.finish()
 
     async def _turn(self, recorder: Recorder, request: PromptRequest) -> Turn:
         text, context = request.prompt, self._serving.engine.context_size
@@ -304,6 +345,19 @@ class LiveSession:
                 f"the deposit paid for {affordable} tokens and is used up: open another session",
             )
         return "complete", None
+
+
+def _require_short(recorder: Recorder, wished: int | None) -> None:
+    """Raises:
+    RequestRefused: when the client wants to be told more than one update holds.
+    """
+    told = 0 if wished is None else recorder.update_bytes(wished)
+    if told > _MOST_TOLD_BYTES:
+        raise RequestRefused(
+            "so much of the transcript is not told at once",
+            expected=f"transcript_from with at most {_MOST_TOLD_BYTES} bytes of entries",
+            got=f"about {told} bytes from entry {wished} on",
+        )
 
 
 async def _stream(generation: Generation, recorder: Recorder, output: AnswerOutput) -> Finished:

@@ -15,11 +15,18 @@ TOKEN_BYTES = 40
 ENTRY_BYTES = 1500
 """The entry itself; its state and the one of an end there, for acknowledgements."""
 _COPIES = 2
+_TOLD_ENTRY_BYTES = 300
+_TOLD_TOKEN_BYTES = 6
 
 
 def entry_bytes(entry: Entry) -> int:
     """What an entry takes."""
     return ENTRY_BYTES + TOKEN_BYTES * len(entry.tokens) + _COPIES * text_bytes(entry.text)
+
+
+def told_bytes(entry: Entry) -> int:
+    """What an entry takes in an update, about."""
+    return _TOLD_ENTRY_BYTES + _TOLD_TOKEN_BYTES * len(entry.tokens) + len(entry.text.encode())
 
 
 def text_bytes(text: str) -> int:

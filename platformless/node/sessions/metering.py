@@ -123,13 +123,14 @@ class Meter:
             messages=messages,
         )
 
-    def can_cut(self) -> bool:
-        """Whether the contract would take a claim of what is pending."""
-        return self.unclaimed >= self.rules.smallest_next(self.claimed)
+    def can_cut(self, more: int = 0) -> bool:
+        """Whether the contract would take a claim of what is pending, and of so many tokens more
+        that are no entry yet."""
+        return self.unclaimed + more >= self.rules.smallest_next(self.claimed)
 
-    def is_due(self, checkpoint_tokens: Tokens) -> bool:
+    def is_due(self, checkpoint_tokens: Tokens, more: int = 0) -> bool:
         """Whether a checkpoint should be cut in the middle of a session."""
-        return self.unclaimed >= checkpoint_tokens and self.can_cut()
+        return self.unclaimed + more >= checkpoint_tokens and self.can_cut(more)
 
     def cut(self) -> tuple[Cut, Meter]:
         """The next checkpoint, and the meter after it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import accumulate
 
 from ...protocol.acknowledgement import Acknowledged, AcknowledgementSignature
 from ...protocol.digests import StateDigest
@@ -30,7 +31,7 @@ from ...prover.ledger.values import (
 from ..errors import AcknowledgementRefused
 from .conversation import Conversation, Turn
 from .keeping import OpenAnswer
-from .memory import entry_bytes
+from .memory import entry_bytes, told_bytes
 from .metering import ClaimRules, Meter
 from .transcribing import answer_of, kept_checkpoint, messages_of, meter_of
 
@@ -41,6 +42,11 @@ OnJob = Callable[[str], None]
 
 def _nobody(_job_id: str) -> None:
     """Is told of jobs where nobody works on them."""
+
+
+def _never() -> bool:
+    """No proof will be too late."""
+    return False
 
 
 class Recorder:
@@ -66,12 +72,21 @@ class Recorder:
         self._meter = meter
         self._entries = entries
         self._memory_bytes = sum(map(entry_bytes, entries))
+        self._told_bytes = [0, *accumulate(map(told_bytes, entries))]
+        """What the first entries take in an update, by their number."""
         self._checkpoint_tokens = checkpoint_tokens
         self._clock_ms = clock_ms
         self._on_job = on_job
         self._session_id = start.header.terms.session_id
         self._answer: OpenAnswer | None = None
+        self._proof_is_due = _never
         self._lock = asyncio.Lock()
+        self._cutting = asyncio.Lock()
+        """Held where the open answer may change hands: its stream is not the only one to cut it."""
+        self._meanwhile: list[tuple[list[int], str]] = []
+        """Streamed while another cut the answer."""
+        self.cut_at_ms = 0
+        """When the last checkpoint was cut; 0 before the first."""
         self._states: dict[StateDigest, Tokens] = {}
         """Where completions ended, and what the end of the session there would be: what a client
         may acknowledge. The last checkpoint's claim ends with that end."""
@@ -114,6 +129,8 @@ class Recorder:
         entries = [one.entry for one in kept.entries]
         meter = meter_of(kept, rules)
         recorder = cls(ledger, kept.start, meter, entries, checkpoint_tokens, clock_ms, on_job)
+        if kept.checkpoints:
+            recorder.cut_at_ms = kept.checkpoints[-1].at_ms
         state = State.initial(kept.start.header)
         for entry in entries:
             state = state.append(kept.start.header, entry)
@@ -160,6 +177,10 @@ class Recorder:
         """What the model has seen and said."""
         return Conversation.of(self._entries)
 
+    def update_bytes(self, first_entry: int) -> int:
+        """What an update from an entry on takes, about."""
+        return self._told_bytes[-1] - self._told_bytes[min(first_entry, len(self._entries))]
+
     def update(self, first_entry: int) -> TranscriptUpdate:
         """What the client is told, from an entry on."""
         first = min(first_entry, len(self._entries))
@@ -174,8 +195,14 @@ class Recorder:
             engine=self._meter.engine if first >= self._own_from else None,
         )
 
-    async def ask(self, turn: Turn, sampler: Sampler) -> None:
+    async def ask(
+        self, turn: Turn, sampler: Sampler, proof_is_due: Callable[[], bool] = _never
+    ) -> None:
         """Keeps the prompt; its answer is under way from now on.
+
+        Args:
+            proof_is_due: Whether what the contract takes should be claimed now, however little it
+                is: or the claim may come too late.
 
         Raises:
             LedgerError: when it cannot be kept; nothing has changed then.
@@ -184,10 +211,14 @@ class Recorder:
         async with self._lock:
             await self._append(entry)
             self._answer = self._opened(sampler)
+            self._proof_is_due = proof_is_due
 
     def streamed(self, tokens: list[int], text: str) -> None:
         """Notes what the client was just sent."""
-        self._open_answer().streamed(tokens, text)
+        if self._cutting.locked():
+            self._meanwhile.append((tokens, text))
+        else:
+            self._open_answer().streamed(tokens, text)
 
     async def keep_up(self, coming: int = 1) -> None:
         """Returns when so many more tokens may be streamed at once; cuts a checkpoint when one is
@@ -196,12 +227,12 @@ class Recorder:
         Raises:
             LedgerError: when what was streamed cannot be kept.
         """
-        answer = self._open_answer()
-        smallest = self._meter.rules.smallest_next(self._meter.claimed)
-        if self._meter.unclaimed + len(answer.tokens) >= max(self._checkpoint_tokens, smallest):
-            await self._cut_answer()
-            return
-        await answer.keep_up(coming)
+        async with self._cutting:
+            answer = self._open_answer()
+            if self._is_due(len(answer.tokens)):
+                await self._cut_answer()
+            else:
+                await answer.keep_up(coming)
 
     async def finish(self) -> None:
         """The answer is over: it becomes an entry; cuts a checkpoint when one is due.
@@ -209,26 +240,38 @@ class Recorder:
         Raises:
             LedgerError: when it cannot be kept.
         """
-        answer = self._open_answer()
-        await answer.settle()
-        async with self._lock:
-            if answer.tokens:
-                await self._append(answer.entry(), drop_streamed=True)
-            self._answer = None
-        if self._meter.is_due(self._checkpoint_tokens):
+        async with self._cutting:
+            answer = self._open_answer()
+            await answer.settle()
+            async with self._lock:
+                if answer.tokens:
+                    await self._append(answer.entry(), drop_streamed=True)
+                self._answer = None
+        if self._is_due(0):
             await self.cut()
 
     async def cut(self) -> KeptCheckpoint | None:
         """Cuts a checkpoint between answers, where the contract takes its claim; None otherwise."""
         async with self._lock:
-            if self._answer is not None or not self._meter.can_cut():
-                return None
-            cut, meter = self._meter.cut()
-            checkpoint = kept_checkpoint(cut, self._clock_ms())
-            changes = Changes(checkpoint=checkpoint, due_at=self._meter.rules.due_at)
-            await self._ledger.append(self._session_id, changes)
-            self._took(meter, checkpoint)
-            return checkpoint
+            return None if self._answer is not None else await self._cut_pending()
+
+    async def cut_within(self) -> None:
+        """Cuts a checkpoint, in the middle of an answer if there is one: its client may read
+        nothing, so that its stream does not come to it.
+
+        Raises:
+            LedgerError: when it cannot be kept. The answer's stream hears of it as well, if the
+                ledger has changed nonetheless.
+        """
+        async with self._cutting:
+            try:
+                if self._answer is not None:
+                    await self._cut_answer()
+            finally:
+                meanwhile, self._meanwhile = self._meanwhile, []
+                for tokens, text in meanwhile:
+                    self._open_answer().streamed(tokens, text)
+        await self.cut()
 
     async def end(self) -> int:
         """Ends the transcript and cuts the last checkpoint. Returns how many tokens remain
@@ -289,6 +332,16 @@ class Recorder:
         kept = KeptAcknowledgement(Tokens(tokens), state, signature)
         await self._ledger.append(self._session_id, Changes(acknowledgement=kept))
 
+    def _is_due(self, streamed: int) -> bool:
+        """Whether a checkpoint should be cut now.
+
+        Args:
+            streamed: Tokens of the open answer.
+        """
+        if self._meter.is_due(self._checkpoint_tokens, streamed):
+            return True
+        return self._meter.can_cut(streamed) and self._proof_is_due()
+
     def _open_answer(self) -> OpenAnswer:
         if self._answer is None:
             raise AssertionError("no answer is under way")
@@ -302,14 +355,17 @@ class Recorder:
 
     async def _cut_answer(self) -> None:
         """A checkpoint in the middle of an answer, if the contract takes its claim; the rest of the
-        answer is an entry of its own."""
+        answer is an entry of its own. Where nothing was streamed of it yet, what is pending."""
         answer = self._open_answer()
+        if not self._meter.can_cut(len(answer.tokens)):
+            return
         await answer.settle()
         async with self._lock:
+            if not answer.tokens:
+                await self._cut_pending()
+                return
             kept = self._kept(answer.entry(), partial=True)
             meter = self._meter.add(kept.entry, *messages_of(kept))
-            if not meter.can_cut():
-                return
             ended = meter.state
             cut, meter = meter.cut()
             checkpoint = kept_checkpoint(cut, self._clock_ms())
@@ -324,6 +380,17 @@ class Recorder:
             self._note(kept.entry, ended)
             self._took(meter, checkpoint)
             self._answer = self._opened(answer.sampler)
+
+    async def _cut_pending(self) -> KeptCheckpoint | None:
+        """The caller holds the lock."""
+        if not self._meter.can_cut():
+            return None
+        cut, meter = self._meter.cut()
+        checkpoint = kept_checkpoint(cut, self._clock_ms())
+        changes = Changes(checkpoint=checkpoint, due_at=self._meter.rules.due_at)
+        await self._ledger.append(self._session_id, changes)
+        self._took(meter, checkpoint)
+        return checkpoint
 
     async def _append(self, entry: Entry, *, drop_streamed: bool = False) -> None:
         """Keeps an entry; the caller holds the lock."""
@@ -340,6 +407,7 @@ class Recorder:
     def _hold(self, entry: Entry) -> None:
         self._entries.append(entry)
         self._memory_bytes += entry_bytes(entry)
+        self._told_bytes.append(self._told_bytes[-1] + told_bytes(entry))
 
     def _kept(self, entry: Entry, *, partial: bool = False) -> KeptEntry:
         return KeptEntry(len(self._entries), entry, self._clock_ms(), partial, self._meter.engine)
@@ -352,6 +420,7 @@ class Recorder:
     def _took(self, meter: Meter, checkpoint: KeptCheckpoint | None) -> None:
         self._meter = meter
         if checkpoint is not None:
+            self.cut_at_ms = checkpoint.at_ms
             log.info(
                 "session %d: checkpoint %d claims tokens %d to %d",
                 self._session_id,

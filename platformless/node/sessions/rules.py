@@ -32,6 +32,12 @@ class SessionRules:
     """Sessions in memory, those included that a client left a moment ago; clients of further ones
     are not let in."""
 
+    def proof_margin(self, proof_timeout_seconds: int | None) -> float:
+        """Seconds before a session's timeout from which on what is unclaimed should be claimed."""
+        if proof_timeout_seconds is None:
+            return self.proof_margin_seconds
+        return min(self.proof_margin_seconds, proof_timeout_seconds / 2)
+
     @classmethod
     def of(cls, settings: NodeSettings) -> Self:
         """As the settings say."""

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from ...chain.errors import ChainError
 from ...closing import AsyncClosing
@@ -20,6 +21,8 @@ from ...prover.ledger.job_values import settlement_job
 from ...prover.ledger.values import Changes, KeptSession
 from ..errors import (
     AnswerUnderWay,
+    JobNotFound,
+    JobTimedOut,
     SessionError,
     SessionHasEnded,
     SessionStateLost,
@@ -41,6 +44,10 @@ log = logging.getLogger(__name__)
 _STALE_SECONDS = 120.0
 _LOCKS = 64
 _LAST_WORD_SECONDS = 0.5
+_CANCELLED_SECONDS = 5.0
+"""For answers that were cancelled as the node stops. One whose client reads nothing never ends."""
+_ASKED_AT_ONCE = 16
+"""Sessions about which the chain is asked at the same time when they are looked after."""
 
 
 class Sessions(AsyncClosing):
@@ -76,7 +83,7 @@ class Sessions(AsyncClosing):
         """Sessions that nobody uses now and that did not end, and since when."""
         self._entering = [asyncio.Lock() for _ in range(_LOCKS)]
         self._stopping = False
-        self._tending: asyncio.Task[None] | None = None
+        self._tending: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -105,11 +112,16 @@ class Sessions(AsyncClosing):
             try:
                 session = await self._enter(session_id)
                 await session.cut()
+            except JobTimedOut:
+                self._left[session_id] = self._clock()
+                await self._end_left(session_id)  # at once: anyone else may as well
+                continue
             except PlatformlessError as error:
                 log.warning("session %d is not taken up: %s", session_id, error)
             self._live.pop(session_id, None)
             self._left[session_id] = self._clock()
-        self._tending = asyncio.create_task(self._tend())
+        rounds = (self._cut_round, self._chain_round)  # checkpoints do not wait for the chain
+        self._tending = {asyncio.create_task(self._tend(one)) for one in rounds}
 
     async def refresh(self, session: LiveSession) -> None:
         """Asks the chain again about a session, if that is a while ago. A chain that cannot be
@@ -193,29 +205,37 @@ class Sessions(AsyncClosing):
         return True
 
     async def drain(self, seconds: float) -> None:
-        """No more prompts; answers may go on for so long, then they are cancelled; then
-        checkpoints are cut."""
+        """No more prompts; answers may go on for so long, then they are cancelled. Checkpoints are
+        cut, at first of the sessions that are idle: whoever stops the node may lose patience."""
         self._stopping = True
         interrupted = self.answering > 0
         for session in self._live.values():
             session.stop()
+        silent_by = asyncio.get_running_loop().time() + seconds
+        await self._cut_all()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout_at(silent_by):
                 await self._until_silent()
         for session in self._live.values():
             session.cancel()
-        await self._until_silent()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CANCELLED_SECONDS):
+                await self._until_silent()
         if interrupted:  # their clients sign what they have got
             await asyncio.sleep(_LAST_WORD_SECONDS)
         for session in list(self._live.values()):
-            await self._cut(session)
+            if session.is_answering:
+                log.warning("session %d: its client does not read its answer", session.id)
+                await self._cut_within(session)
+        await self._cut_all()
 
     async def close(self) -> None:
         """Stops looking after sessions. Answers must have ended (`drain`)."""
-        if self._tending is not None:
-            self._tending.cancel()
-            await asyncio.wait({self._tending})
-            self._tending = None
+        for task in self._tending:
+            task.cancel()
+        if self._tending:
+            await asyncio.wait(self._tending)
+        self._tending = set()
 
     def live(self) -> list[int]:
         """The sessions that are in use, by their numbers."""
@@ -259,9 +279,9 @@ class Sessions(AsyncClosing):
             raise SessionHasEnded(f"session {session_id} was ended by its client")
         return session
 
-    async def _load(self, session_id: int) -> LiveSession:
+    async def _load(self, session_id: int, *, timed_out_too: bool = False) -> LiveSession:
         serving = self._serving
-        admitted = await self._authority.admit(session_id)
+        admitted = await self._authority.admit(session_id, timed_out_too=timed_out_too)
         kept = await serving.ledger.session(session_id)
         _require_same(session_id, admitted, kept)
         binding = await serving.ledger.binding(session_id)
@@ -276,7 +296,7 @@ class Sessions(AsyncClosing):
                 serving.on_job,
                 serving.engine.record,
             )
-        session = LiveSession(serving, session_id, admitted, binding, recorder)
+        session = LiveSession(serving, session_id, admitted, binding, recorder, self._rules)
         session.left_at = self._clock()
         return session
 
@@ -284,35 +304,87 @@ class Sessions(AsyncClosing):
         while self.answering:
             await asyncio.sleep(0.01)
 
-    async def _tend(self) -> None:
+    async def _tend(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Rounds, for ever: one that fails is not the last."""
         while True:
             await asyncio.sleep(self._rules.tend_seconds)
-            self.admission.keys.sweep()
-            for session in list(self._live.values()):
-                await self._look_after(session)
-            for session_id, since in list(self._left.items()):
-                if self._clock() - since >= self._rules.settle_seconds:
-                    await self._end_left(session_id)
+            try:
+                await look()
+            except Exception:
+                log.exception("sessions could not be looked after")
+
+    async def _cut_round(self) -> None:
+        """Cuts what is to be cut now; asks the ledger alone."""
+        self.admission.keys.sweep()
+        for session in list(self._live.values()):
+            await self._look_after(session)
+
+    async def _chain_round(self) -> None:
+        """What the chain is asked for: one slow answer does not keep the other sessions waiting."""
+        at_once = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+        async def guarded(session_id: int, work: Callable[[], Awaitable[None]]) -> None:
+            async with at_once:
+                try:
+                    await work()
+                except Exception:
+                    log.exception("session %d could not be looked after", session_id)
+
+        works: list[tuple[int, Callable[[], Awaitable[None]]]] = []
+        for session in self._live.values():
+            if session.is_answering:
+                if self._needs_news(session):
+                    works.append((session.id, partial(self._ask_again, session)))
+            elif session.stale:
+                works.append((session.id, partial(self._read_anew, session)))
+        for session_id, since in self._left.items():
+            if self._clock() - since >= self._rules.settle_seconds:
+                works.append((session_id, partial(self._end_left, session_id)))
+        await asyncio.gather(*(guarded(*one) for one in works))
 
     async def _end_left(self, session_id: int) -> None:
         """Ends a session whose client has left: the last checkpoint is cut, and the session is
-        settled. One that the chain no longer lets be served is settled as it is."""
-        self._left.pop(session_id, None)
+        settled. One that the chain no longer lets be served is settled as it is; one that has
+        merely timed out may still be claimed."""
+        if self._left.pop(session_id, None) is None:
+            return  # its client came back meanwhile
         try:
-            session = await self._enter(session_id)
+            try:
+                session = await self._enter(session_id)
+            except JobTimedOut as error:
+                log.warning("session %d is ended late: %s", session_id, error)
+                session = await self._enter_late(session_id)
             if not session.listeners and not session.is_answering:
                 await self.end(session)
                 self._live.pop(session_id, None)
+                self._left.pop(session_id, None)
         except SessionHasEnded:
             self._live.pop(session_id, None)
         except (ShuttingDown, AnswerUnderWay):
             self._left[session_id] = self._clock()
+        except JobNotFound as error:  # the chain had it once: this endpoint is behind
+            self._end_later(session_id, error)
         except SessionError as error:
             log.warning("session %d is settled as it is: %s", session_id, error)
             await self._settle_as_is(session_id)
         except PlatformlessError as error:
-            log.warning("session %d cannot be ended now: %s", session_id, error)
-            self._left[session_id] = self._clock()
+            self._end_later(session_id, error)
+
+    def _end_later(self, session_id: int, error: PlatformlessError) -> None:
+        log.warning("session %d cannot be ended now: %s", session_id, error)
+        self._left[session_id] = self._clock()
+
+    async def _enter_late(self, session_id: int) -> LiveSession:
+        """A session that has timed out, to be ended: nobody else may use it.
+
+        Raises:
+            SessionError, ChainError, LedgerError
+        """
+        async with self._entering[session_id % _LOCKS]:
+            session = self._live.get(session_id)
+            if session is not None and not session.stale:
+                return session
+            return await self._load(session_id, timed_out_too=True)
 
     async def _settle_as_is(self, session_id: int) -> None:
         try:
@@ -327,10 +399,12 @@ class Sessions(AsyncClosing):
 
     async def _look_after(self, session: LiveSession) -> None:
         if session.is_answering:
+            # Its stream cuts as it goes on. Where its client reads nothing, it does not go on.
+            if session.proof_is_due():
+                await self._cut_within(session)
             return
         if session.stale:
-            await self._read_anew(session)
-            return
+            return  # it is read anew first
         gone = not session.listeners
         waited = self._clock() - session.left_at
         if gone and waited >= self._rules.grace_seconds:
@@ -338,8 +412,22 @@ class Sessions(AsyncClosing):
                 self._live.pop(session.id, None)
                 if session.recorder is not None and not session.recorder.ended:
                     self._left[session.id] = session.left_at
-        elif self._proof_is_due(session):
+        elif session.proof_is_due():
             await self._cut(session)
+
+    def _needs_news(self, session: LiveSession) -> bool:
+        """Whether the chain may know of a proof that puts off the next one."""
+        recheck, now = self._rules.recheck_seconds, time.monotonic()
+        asked = now - max(session.admitted_at, session.asked_at)
+        return asked >= recheck and session.seconds_until_due <= 2 * recheck
+
+    async def _ask_again(self, session: LiveSession) -> None:
+        """In the middle of an answer, which goes on whatever the chain says."""
+        session.asked_at = time.monotonic()
+        try:
+            await self.refresh(session)
+        except PlatformlessError as error:
+            log.warning("session %d, which is being answered: %s", session.id, error)
 
     async def _read_anew(self, session: LiveSession) -> None:
         """So that it is looked after also when its client does not come again."""
@@ -352,15 +440,18 @@ class Sessions(AsyncClosing):
         except PlatformlessError as error:
             log.warning("session %d cannot be read now: %s", session.id, error)
 
-    def _proof_is_due(self, session: LiveSession) -> bool:
-        recorder = session.recorder
-        if recorder is None or not recorder.meter.can_cut():
-            return False
-        chain = session.admitted.session
-        margin = self._rules.proof_margin_seconds
-        if chain.proof_timeout_seconds is not None:
-            margin = min(margin, chain.proof_timeout_seconds / 2)
-        return self._serving.clock_ms() / 1000 >= chain.times_out_at - margin
+    async def _cut_all(self) -> None:
+        """Of sessions that are not being answered."""
+        for session in list(self._live.values()):
+            await self._cut(session)
+
+    async def _cut_within(self, session: LiveSession) -> None:
+        """Cuts what there is of an answer. What is known here stays in use if that fails: the
+        answer's stream finds out whether it is wrong."""
+        try:
+            await session.cut_within()
+        except Exception:
+            log.exception("session %d: a checkpoint could not be cut", session.id)
 
     async def _cut(self, session: LiveSession) -> bool:
         """Whether nothing stood in the way."""

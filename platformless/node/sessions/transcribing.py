@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
-from ...protocol.delta import Message, Role
-from ...protocol.prompt import Prompt
+from ...protocol import published
+from ...protocol.delta import Message
 from ...protocol.transcript import Entry, Kind, Tokens
 from ...prover.ledger.values import KeptCheckpoint, KeptEntry, KeptSession, StreamedTokens
 from .metering import ClaimRules, Cut, Meter
 
-_ROLES = ("user", "assistant", "system")
-
 
 def messages_of(kept: KeptEntry) -> tuple[Message, ...]:
-    """What an entry adds to the conversation that is published. A prompt that opens a new context
-    in the middle of a session repeats what was said: only its last message is new."""
-    entry = kept.entry
-    if entry.kind is Kind.COMPLETION:
-        return (Message("assistant", entry.text, kept.at_ms, kept.partial),)
-    if entry.kind is Kind.END:
-        return ()
-    prompt = Prompt.read(entry.text)
-    said = prompt.messages if prompt.continues or kept.number == 0 else prompt.messages[-1:]
-    return tuple(
-        Message(cast(Role, one.role if one.role in _ROLES else "user"), one.content, kept.at_ms)
-        for one in said
-    )
+    """What an entry adds to the conversation that is published."""
+    return published.messages_of(kept.entry, kept.number, kept.at_ms, partial=kept.partial)
 
 
 def meter_of(kept: KeptSession, rules: ClaimRules) -> Meter:
