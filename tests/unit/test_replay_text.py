@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platformless.audit.replay.checks import LONGEST_STOP, Agreement, TextCheck, check_answers
+from platformless.audit.replay.checks import Agreement, TextCheck, check_answers
 from platformless.engine.text import TextStream
+from platformless.protocol.frames import LONGEST_STOP
 from platformless.protocol.transcript import Entry, Kind
 
 PROMPT = Entry(Kind.PROMPT, (0,), "")
