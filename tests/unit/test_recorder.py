@@ -111,6 +111,23 @@ async def test_a_stream_waits_when_too_much_is_not_kept(
     streaming.cancel()
 
 
+async def test_an_answer_that_fills_a_checkpoint_keeps_its_last_text(
+    recorder: Recorder, ledger: Ledger
+) -> None:
+    """What was held back, half a character or what began like a stop string, comes at the end."""
+    await recorder.ask(TURN, SAMPLER)
+    await stream(recorder, 999)
+    recorder.streamed([999], "x")
+    await recorder.keep_up(0)
+    recorder.streamed([], "rest")
+    await recorder.finish()
+    kept = await ledger.session(ID)
+    assert kept is not None
+    answer = kept.entries[-1].entry
+    assert (len(answer.tokens), answer.text) == (1000, "x" * 1000 + "rest")
+    assert [one.tokens_after for one in kept.checkpoints] == [1000]
+
+
 @pytest.mark.parametrize("tokens", [1, 3, 20, LOSS_TOKENS, 50])
 async def test_a_piece_of_several_tokens_waits_for_its_room(
     recorder: Recorder, gated: GatedLedger, tokens: int

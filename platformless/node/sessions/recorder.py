@@ -222,14 +222,14 @@ class Recorder:
 
     async def keep_up(self, coming: int = 1) -> None:
         """Returns when so many more tokens may be streamed at once; cuts a checkpoint when one is
-        due.
+        due. Not before a last text without tokens: it belongs to those before it.
 
         Raises:
             LedgerError: when what was streamed cannot be kept.
         """
         async with self._cutting:
             answer = self._open_answer()
-            if self._is_due(len(answer.tokens)):
+            if coming and self._is_due(len(answer.tokens)):
                 await self._cut_answer()
             else:
                 await answer.keep_up(coming)
