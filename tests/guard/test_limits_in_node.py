@@ -147,7 +147,7 @@ async def test_every_way_takes_prompts_of_the_same_length(served: Served, tmp_pa
             for frame in (
                 {"type": "prompt", "prompt": long},
                 {"type": "prompt", "request": {"prompt": long}},
-                {"type": "inference", "request": {"prompt": "Hi.", "stop": [long]}},
+                {"type": "inference", "request": {"prompt": "Hi.", "stop": ["é" * 64] * 16}},
             ):
                 await clear.send(frame)
                 assert (await clear.next("error"))["code"] == "PROMPT_TOO_LARGE"
