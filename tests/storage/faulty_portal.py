@@ -160,14 +160,22 @@ class FaultyPortal:
                 if cut is not None:
                     cut -= min(len(piece), cut)
                     if cut == 0:
+                        self._is_finished(name)  # when the client is gone, too
                         return hang_up(request)
-            if len(upload.content) == upload.length:
-                if BlobHash.of(bytes(upload.content)) != upload.hash:
-                    del self.uploads[name]
-                    return web.Response(status=422, text="Invalid hash found")
-                self.blobs[upload.hash] = bytes(upload.content)
+            if not self._is_finished(name):
+                return web.Response(status=422, text="Invalid hash found")
         offset = {"upload-offset": str(len(upload.content)), "upload-length": str(upload.length)}
         return web.Response(status=204, headers=offset)
+
+    def _is_finished(self, name: str) -> bool:
+        """Stores an upload that is whole; False when it is not what was announced."""
+        upload = self.uploads[name]
+        if len(upload.content) == upload.length:
+            if BlobHash.of(bytes(upload.content)) != upload.hash:
+                del self.uploads[name]
+                return False
+            self.blobs[upload.hash] = bytes(upload.content)
+        return True
 
 
 def hang_up(request: web.Request) -> web.StreamResponse:

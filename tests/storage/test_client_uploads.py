@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from platformless.storage.cids import TAG_BLAKE3_LEGACY, BlobHash, BlobId
@@ -139,6 +139,7 @@ async def test_bytes_and_files_arrive(portal: FaultyPortal, tmp_path: Path, size
 
 @settings(max_examples=60, deadline=None)
 @given(cuts=st.lists(st.integers(1, 40_000), max_size=7), from_file=st.booleans())
+@example(cuts=[20_000, 40_000, 40_000], from_file=False)
 def test_an_upload_cut_at_any_byte_is_resumed_there(cuts: list[int], from_file: bool) -> None:
     async def upload() -> None:
         async with FaultyPortal() as portal, client(portal.url) as store:
