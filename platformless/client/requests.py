@@ -11,7 +11,7 @@ from ..protocol.digests import ModelId
 from ..protocol.envelope import seal_init, seal_message
 from ..protocol.errors import ProtocolError
 from ..protocol.frames import LONGEST_STOP, MAX_FRAME_BYTES, MOST_STOPS
-from ..protocol.sampling import asked_sampler
+from ..protocol.sampling import DEFAULT_TEMPERATURE, asked_sampler
 from ..protocol.secrecy import PublicKeyBytes
 from ..protocol.seed import SeedPart
 from ..protocol.transcript import Sampler
@@ -25,7 +25,7 @@ from .wallet import Wallet
 class Sampling:
     """How tokens are drawn, in llama.cpp's terms. None: as the host does by default."""
 
-    temperature: float = 0.7
+    temperature: float = DEFAULT_TEMPERATURE
     """0 is greedy."""
     top_k: int | None = None
     top_p: float | None = None

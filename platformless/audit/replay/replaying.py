@@ -73,12 +73,10 @@ def replay_transcript(
     from ...engine.chat import ChatFormat
     from ...engine.errors import NoChatTemplate
     from ...engine.replay import Replayer
-    from ...engine.weights import weights_of
 
     build = llama_build()
     choice = choose_mode(WantedMode(mode), settings, build, doubt)
-    weights = weights_of(model)
-    file = ModelFile(model.name, weights.file_sha256, weights.root, header.terms.weights_root)
+    file = model_file(model, header)
     with Replayer.open(_engine_settings(choice.mode, model, settings)) as replayer:
         seen = _replayed(replayer, header, entries, on_progress)
         try:
@@ -102,7 +100,7 @@ def replay_transcript(
         seconds=seen.seconds,
         verdict=verdict,
         findings=(
-            *_model_findings(file),
+            *model_findings(file),
             *_text_findings(PROMPT_FOREIGN, "a prompt's tokens are not its text's", prompts),
             *_text_findings(TEXT_FOREIGN, "an answer's tokens do not spell its text", answers),
             *_unchecked_findings(prompts),
@@ -205,7 +203,18 @@ def _kv_type(settings: EngineRecord | None) -> KvType:
         return KvType.F16
 
 
-def _model_findings(file: ModelFile) -> Iterator[ReplayFinding]:
+def model_file(model: Path, header: SessionHeader) -> ModelFile:
+    """Raises:
+    ModelError: when the file cannot be read.
+    """
+    from ...engine.weights import weights_of
+
+    weights = weights_of(model)
+    return ModelFile(model.name, weights.file_sha256, weights.root, header.terms.weights_root)
+
+
+def model_findings(file: ModelFile) -> Iterator[ReplayFinding]:
+    """In what a file is not the one that the session names."""
     if not file.matches:
         yield ReplayFinding(
             MODEL_FOREIGN,

@@ -328,10 +328,8 @@ class _Audit:
         except (ReplayRefused, SamplerNotUsable, DecodingFailed) as error:
             # What no model can have said; or it is not the session's, which is told as well.
             self._find([error])
-            self._find(
-                await asyncio.to_thread(
-                    foreign_file, inputs.model, inputs.transcript, self.facts.model
-                )
+            self._findings += await asyncio.to_thread(
+                foreign_file, inputs.model, inputs.transcript, self.facts.model
             )
             return
         self._findings += found

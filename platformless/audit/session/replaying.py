@@ -8,7 +8,7 @@ one: only the transcript, which nobody has proven, says them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from .errors import ModelFileForeign
 from .findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from ..replay.report import ReplayFinding, ReplayReport
+    from ..replay.report import ModelFile, ReplayFinding, ReplayReport
 
 _STAGE = "replaying the transcript"
 
@@ -69,35 +69,31 @@ async def replay(
         on_progress=on_progress,
         doubt=settings.doubt,
     )
-    found = [
-        Finding(one.code, _severity(one), one.message, one.expected, one.got)
-        for one in report.findings
-    ]
-    foreign = unregistered(report.model.sha256, registered)
-    return report, found + [Finding.of(one) for one in foreign]
+    return report, _findings(report.findings, report.model, registered)
 
 
 def foreign_file(
     model: Path, transcript: ExportedTranscript, registered: RegisteredModel | None
-) -> list[ModelFileForeign]:
+) -> list[Finding]:
     """In what a model file is not the session's, where it could not be replayed.
 
     Raises:
         ModelError: when the file cannot be read.
     """
-    from ...engine.weights import weights_of
+    from ..replay.replaying import model_file, model_findings
 
-    weights, root = weights_of(model), transcript.header.terms.weights_root
-    found = list(unregistered(weights.file_sha256, registered))
-    if not root.is_zero and weights.root != root:
-        found.append(
-            ModelFileForeign(
-                "the model file has other weights than the session names",
-                expected=root,
-                got=weights.root,
-            )
-        )
-    return found
+    file = model_file(model, transcript.header)
+    return _findings(model_findings(file), file, registered)
+
+
+def _findings(
+    found: Iterable[ReplayFinding], file: ModelFile, registered: RegisteredModel | None
+) -> list[Finding]:
+    """Those of the replay, then what the registry says of the file."""
+    return [
+        *(Finding(one.code, _severity(one), one.message, one.expected, one.got) for one in found),
+        *map(Finding.of, unregistered(file.sha256, registered)),
+    ]
 
 
 def recorded_settings(

@@ -203,12 +203,15 @@ def _row_words(layout: TraceLayout, run: Run) -> int:
     """What a row takes of the guest's memory, in words, at most."""
     levels = layout.leaves(run.node).bit_length() + layout.node_count.bit_length()
     size = layout.leaf_bytes(run.node, run.position, run.first_piece)
-    return levels * _DIGEST_WORDS + len(_LEAF_HEAD) // 4 + -(-size // 4) + _PADDING_WORDS
+    return _opened_words(levels, _LEAF_HEAD, size)
 
 
 def _weight_words(weight: OpenedWeight) -> int:
-    words = len(weight.path) * _DIGEST_WORDS + len(_WEIGHT_HEAD) // 4
-    return words + -(-len(weight.data) // 4) + _PADDING_WORDS
+    return _opened_words(len(weight.path), _WEIGHT_HEAD, len(weight.data))
+
+
+def _opened_words(digests: int, head: bytes, size: int) -> int:
+    return digests * _DIGEST_WORDS + len(head) // 4 + -(-size // 4) + _PADDING_WORDS
 
 
 def _weight_of(

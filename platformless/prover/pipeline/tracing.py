@@ -30,6 +30,7 @@ from ...protocol.sample.context import Context
 from ...protocol.sample.plan import MAX_POSITIONS
 from ...protocol.sample.witness import Sampling
 from ...protocol.trace.challenge import Beacon
+from ...protocol.trace.nodes import ModelShape
 from ...protocol.trace.settings import TraceSettings
 from ..sample import PlanOf, make_witness, sampling_of
 from .errors import ContextTooLong, ForeignModel
@@ -45,7 +46,9 @@ class TraceStopped(Exception):
 class Tracer(AsyncClosing):
     """Traces contexts with one model."""
 
-    def __init__(self, model: Model, root: WeightsRoot, settings: TraceSettings) -> None:
+    def __init__(
+        self, model: Model, root: WeightsRoot, shape: ModelShape, settings: TraceSettings
+    ) -> None:
         """For `open`."""
         self._model = model
         self.weights_root = root
@@ -53,7 +56,7 @@ class Tracer(AsyncClosing):
         self._settings = settings
         self._tree: WeightsTree | None = None
         self._turn = asyncio.Lock()
-        self._pace = TracePace(model_facts(model.header).shape, model.path.stat().st_size)
+        self._pace = TracePace(shape, model.path.stat().st_size)
 
     @classmethod
     async def open(cls, path: Path | None, *, threads: int = 0) -> Self:
@@ -70,11 +73,12 @@ class Tracer(AsyncClosing):
         settings = traceable_settings(threads=threads)
         require_traceable_settings(settings)
 
-        def load() -> tuple[Model, WeightsRoot]:
+        def load() -> tuple[Model, WeightsRoot, ModelShape]:
             model = Model.load(EngineSettings(model_path=path, threads=threads))
             try:
-                require_whole_vectors(model_facts(model.header).shape, settings)
-                return model, weights_of(model.path).root
+                shape = model_facts(model.header).shape
+                require_whole_vectors(shape, settings)
+                return model, weights_of(model.path).root, shape
             except BaseException:
                 model.close()
                 raise
