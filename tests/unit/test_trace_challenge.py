@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from platformless.protocol.digests import StateDigest, TraceRoot
+from platformless.protocol.errors import ValueOutOfRange
 from platformless.protocol.trace.cells import Cell, Population, SampledKind, Span
 from platformless.protocol.trace.challenge import Beacon, Draws, challenge
 from platformless.protocol.trace.errors import ChallengeInvalid
@@ -142,6 +143,12 @@ def test_each_kind_is_asked_for_once_and_in_order() -> None:
     for wrong in (list(reversed(PLAN)), [PLAN[0], PLAN[0]]):
         with pytest.raises(ChallengeInvalid, match="out of order"):
             challenge(ROOT, STATE, BEACON, wrong)
+
+
+@pytest.mark.parametrize("count", [-1, 1 << 32])
+def test_a_count_of_draws_is_a_u32(count: int) -> None:
+    with pytest.raises(ValueOutOfRange):
+        Draws(PLAN[0].population, count)
 
 
 def test_nothing_is_asked_where_there_is_no_trace_or_no_cell() -> None:

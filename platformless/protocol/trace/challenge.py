@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..digests import FixedBytes, StateDigest, TraceRoot, tagged_sha256
+from ..words import U32_MAX, in_range
 from .cells import Cell, Population
 from .errors import ChallengeInvalid
 
@@ -35,10 +36,17 @@ class Beacon(FixedBytes):
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """How many cells of a population are asked for."""
+    """How many cells of a population are asked for.
+
+    Raises:
+        ValueOutOfRange: for a count that is no u32.
+    """
 
     population: Population
     count: int
+
+    def __post_init__(self) -> None:
+        in_range("draws of a kind", self.count, U32_MAX)
 
 
 def challenge(
