@@ -6,7 +6,7 @@ is in it. On reading, the state is computed again from the entries.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ from ..protocol.errors import ProtocolError
 from ..protocol.record import EntryRecord, HeaderRecord, SamplerRecord
 from ..protocol.secrecy import PublicKeyBytes
 from ..protocol.seed import SeedCommitment, SeedPart
-from ..protocol.transcript import Sampler, State
+from ..protocol.transcript import State
 from .errors import SavedStateBroken
 from .turns import Exchange
 from .verifying import Agreed, VerifiedTranscript
@@ -105,12 +105,12 @@ class _Exchange(Struct, frozen=True, forbid_unknown_fields=True):
             exchange.prompt,
             exchange.max_tokens,
             exchange.received,
-            SamplerRecord(**asdict(exchange.sampler)) if exchange.sampler else None,
+            SamplerRecord.of(exchange.sampler) if exchange.sampler else None,
             exchange.new_context,
         )
 
     def exchange(self) -> Exchange:
-        sampler = Sampler(**msgspec.structs.asdict(self.sampler)) if self.sampler else None
+        sampler = self.sampler.sampler() if self.sampler else None
         return Exchange(self.prompt, self.max_tokens, self.received, sampler, self.new_context)
 
 

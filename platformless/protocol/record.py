@@ -88,6 +88,16 @@ class SamplerRecord(Struct, frozen=True, forbid_unknown_fields=True):
     frequency_penalty: float
     presence_penalty: float
 
+    @classmethod
+    def of(cls, sampler: Sampler) -> SamplerRecord:
+        return cls(**dataclasses.asdict(sampler))
+
+    def sampler(self) -> Sampler:
+        """Raises:
+        ProtocolError: when a value breaks its rules.
+        """
+        return Sampler(**msgspec.structs.asdict(self))
+
 
 class EntryRecord(Struct, frozen=True, forbid_unknown_fields=True):
     kind: _KindName
@@ -98,14 +108,14 @@ class EntryRecord(Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def of(cls, entry: Entry) -> EntryRecord:
         sampled = entry.kind is Kind.COMPLETION
-        sampler = SamplerRecord(**dataclasses.asdict(entry.sampler)) if sampled else None
+        sampler = SamplerRecord.of(entry.sampler) if sampled else None
         return cls(_NAMES[entry.kind], list(entry.tokens), entry.text, sampler)
 
     def entry(self) -> Entry:
         """Raises:
         ProtocolError: when a value breaks its rules.
         """
-        sampler = Sampler(**msgspec.structs.asdict(self.sampler)) if self.sampler else NO_SAMPLER
+        sampler = self.sampler.sampler() if self.sampler else NO_SAMPLER
         return Entry(_KINDS[self.kind], tuple(self.tokens), self.text, sampler)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import msgspec
 from msgspec import Struct
 
 from ...protocol.delta import Delta, Message, Role
@@ -12,7 +11,7 @@ from ...protocol.digests import ProofHash, Salt, StateDigest
 from ...protocol.engine_record import EngineRecord, EngineRecordFields
 from ...protocol.record import EntryRecord, HeaderRecord, SamplerRecord
 from ...protocol.seed import SeedPart
-from ...protocol.transcript import Sampler, Tokens
+from ...protocol.transcript import Tokens
 from .values import KeptCheckpoint, KeptEntry, SessionStart, StreamedTokens
 
 
@@ -56,11 +55,11 @@ class StreamedContent(Struct, frozen=True):
 
     @classmethod
     def of(cls, streamed: StreamedTokens) -> StreamedContent:
-        sampler = SamplerRecord(**dataclasses.asdict(streamed.sampler))
+        sampler = SamplerRecord.of(streamed.sampler)
         return cls(list(streamed.tokens), streamed.text, sampler, streamed.at_ms)
 
     def streamed(self, number: int, first: int) -> StreamedTokens:
-        sampler = Sampler(**msgspec.structs.asdict(self.sampler))
+        sampler = self.sampler.sampler()
         return StreamedTokens(number, first, tuple(self.tokens), self.text, sampler, self.at_ms)
 
 
